@@ -1,0 +1,208 @@
+//! `Tx`: what a function needs of a transaction. The engine implements it; nothing here knows how.
+//!
+//! Documents travel as their wire JSON, shared and never copied. Positions are index-key bytes.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use syncline_schema::{DocumentId, RangePart, TableNumber};
+
+/// A document as it is stored: the wire JSON of all its fields, `_id` and `_creationTime` included.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its id.
+    pub id: DocumentId,
+    /// Milliseconds since the epoch, with a fraction.
+    pub creation_time: f64,
+    /// The wire JSON, no whitespace: `{"_creationTime":…,"_id":"…",` and then the fields in byte order of their names.
+    pub json: Arc<str>,
+}
+
+/// The answer of a transaction: at once when memory has it, later when the base must be read.
+///
+/// A future of its own, so that the common case allocates nothing.
+pub enum Reply<T> {
+    /// Known at once. `None` after it was taken.
+    Now(Option<Result<T, DbError>>),
+    /// Being read.
+    Later(BoxFuture<'static, Result<T, DbError>>),
+}
+
+impl<T> Reply<T> {
+    /// An answer that is known at once.
+    pub fn now(result: Result<T, DbError>) -> Self {
+        Reply::Now(Some(result))
+    }
+}
+
+impl<T: Unpin> Future for Reply<T> {
+    type Output = Result<T, DbError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Reply::Now(answer) => Poll::Ready(answer.take().expect("a Reply is polled once after it is ready")),
+            Reply::Later(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+/// Why a database call failed.
+///
+/// An application may catch [`DbError::Refused`]. The others end the run whatever the application makes of
+/// them: the transaction remembers them, and its owner looks there first.
+#[derive(Clone, Debug)]
+pub enum DbError {
+    /// The call broke a rule: a limit, the schema, an unknown index. The text begins with `code` and a colon
+    /// where the code is one that clients or tools know.
+    Refused {
+        /// The code of the specification, for example `TooManyReads`.
+        code: &'static str,
+        /// The whole text, for a person.
+        message: String,
+        /// What a client can branch on; JSON. Only a few refusals have it (`InvalidCursor`).
+        data: Option<String>,
+    },
+    /// The snapshot is older than what is kept: run again on a newer one.
+    OutOfRetention,
+    /// The storage failed; nobody's fault but the machine's.
+    Storage(Arc<str>),
+}
+
+impl DbError {
+    /// A refusal without data.
+    pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
+        DbError::Refused { code, message: message.into(), data: None }
+    }
+}
+
+impl fmt::Display for DbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DbError::Refused { message, .. } => f.write_str(message),
+            DbError::OutOfRetention => f.write_str("the snapshot of this run is older than what is kept; run it again"),
+            DbError::Storage(cause) => write!(f, "the storage failed: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for DbError {}
+
+/// The direction in which an index is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// In key order.
+    Asc,
+    /// In exact reverse of the key order.
+    Desc,
+}
+
+/// One step of reading an index: at most `limit` documents of a range, from a position on.
+///
+/// The step's interval enters the read set: up to the last document returned, or to the range's end when `done`.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// Name of the table; one that does not exist is empty.
+    pub table: &'a str,
+    /// Name of the index: `by_id`, `by_creation_time` or a declared one.
+    pub index: &'a str,
+    /// Equalities, then bounds on one field.
+    pub range: &'a [RangePart],
+    /// Direction.
+    pub order: Order,
+    /// Continue behind this index key (exclusive, in the direction of `order`).
+    pub after: Option<&'a [u8]>,
+    /// Stop at this index key (inclusive, in the direction of `order`).
+    pub until: Option<&'a [u8]>,
+    /// How many documents at most; at least 1.
+    pub limit: usize,
+}
+
+/// What one [`Scan`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Documents in order, each with its index key.
+    pub rows: Vec<(Arc<[u8]>, Document)>,
+    /// Whether the range (or `until`) was reached: nothing follows.
+    pub done: bool,
+}
+
+/// The fields of a write, as wire JSON of an object without `_id` and `_creationTime` (they may be repeated
+/// unchanged in an [`Fields::Untyped`] patch or replace).
+#[derive(Clone, Copy, Debug)]
+pub enum Fields<'a> {
+    /// Encoded from the table's own Rust type, keys in byte order: the type has checked it.
+    Typed(&'a str),
+    /// From anywhere else: checked against the table's validator before it is written.
+    Untyped(&'a str),
+}
+
+/// How much of its limits a transaction has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Documents read, filtered-out and repeated ones included.
+    pub documents_read: u64,
+    /// Bytes of documents read.
+    pub bytes_read: u64,
+    /// Index intervals read.
+    pub intervals_read: u64,
+    /// Documents written; the same document twice counts twice.
+    pub documents_written: u64,
+    /// Bytes of documents written.
+    pub bytes_written: u64,
+}
+
+/// A transaction: one snapshot, its own writes over it, and the record of what was read.
+///
+/// All calls may be made at once from one run; writes apply in the order of the calls. A query's transaction
+/// refuses the writing calls with code `ReadOnly`.
+pub trait Tx: Send + Sync {
+    /// The number of a table by name; enters the read set. `None` when there is no such table.
+    fn table_number(&self, name: &str) -> Option<TableNumber>;
+
+    /// The name of a table by number. `None` when there is no such table.
+    fn table_name(&self, number: TableNumber) -> Option<Arc<str>>;
+
+    /// The document, or `None` when there is none or its table is unknown.
+    fn get(&self, id: DocumentId) -> Reply<Option<Document>>;
+
+    /// Reads one step of an index. Errors: `IndexNotFoundError`, `InvalidIndexRange` and the like, read limits.
+    fn scan(&self, scan: Scan<'_>) -> Reply<Batch>;
+
+    /// Inserts a document and returns its id; the table comes into being when it is new.
+    fn insert(&self, table: &str, fields: Fields<'_>) -> Reply<DocumentId>;
+
+    /// Replaces the given top-level fields; `{"$undefined":null}` removes one. Writes nothing when all are equal.
+    /// Errors: `NonexistentDocument`, `SchemaEnforcementError`, `InvalidIdError`, write limits.
+    fn patch(&self, id: DocumentId, fields: Fields<'_>) -> Reply<()>;
+
+    /// Replaces all fields but the two of the system.
+    fn replace(&self, id: DocumentId, fields: Fields<'_>) -> Reply<()>;
+
+    /// Deletes a document.
+    fn delete(&self, id: DocumentId) -> Reply<()>;
+
+    /// A variable of the deployment; enters the read set, set or not.
+    fn environment_variable(&self, name: &str) -> Reply<Option<Arc<str>>>;
+
+    /// Opens a nested transaction; it sees all writes so far. Calls nest like brackets.
+    fn begin_nested(&self);
+
+    /// Closes the innermost nested transaction: its writes stay, or go. Its reads stay in the read set either way.
+    fn end_nested(&self, end: NestedEnd);
+
+    /// What was used so far.
+    fn usage(&self) -> Usage;
+}
+
+/// How a nested transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NestedEnd {
+    /// Its writes become writes of the outer one.
+    Keep,
+    /// Its writes are undone.
+    Undo,
+}
