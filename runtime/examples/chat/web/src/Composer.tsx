@@ -44,7 +44,10 @@ export function Composer() {
           placeholder="Write a message"
           rows={1}
           value={body}
-          onChange={(event) => setBody(event.target.value)}
+          onChange={(event) => {
+            setBody(event.target.value);
+            setFailure(null);
+          }}
           onKeyDown={onKeyDown}
         />
         <button type="submit" className="button primary">

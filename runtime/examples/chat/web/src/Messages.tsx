@@ -1,5 +1,5 @@
 // The live list of messages, a page at a time. The server sends the newest first; people read the newest last.
-import { useLayoutEffect, useRef } from "react";
+import { useLayoutEffect, useRef, useState } from "react";
 import { usePaginatedQuery } from "convex/react";
 import { api, type Message } from "./api";
 import { Avatar } from "./Avatar";
@@ -18,11 +18,12 @@ export function Messages() {
   const list = useSteadyScroll(results);
 
   if (status === "LoadingFirstPage") return <div className="messages quiet">Loading…</div>;
+  if (results.length === 0 && status === "Exhausted") return <div className="messages quiet">No messages yet. Say hello.</div>;
   const oldestFirst = results.toReversed();
   return (
     <div className="messages" ref={list}>
       {status === "Exhausted" ? (
-        <p className="quiet beginning">{results.length === 0 ? "No messages yet. Say hello." : "This is where it began."}</p>
+        <p className="quiet beginning">This is where it began.</p>
       ) : (
         <button
           type="button"
@@ -74,28 +75,37 @@ function Line({ message, before }: { message: Message; before: Message | undefin
 
 /**
  * Keeps what is read where it is: at the end, new messages come into view; further up, earlier ones that
- * are loaded above push nothing away.
+ * are loaded above push nothing away. A list that becomes lower, because the foot grew, keeps its end.
  */
 function useSteadyScroll(results: readonly Message[]) {
-  const list = useRef<HTMLDivElement>(null);
-  const last = useRef({ height: 0, fromEnd: 0, oldest: undefined as string | undefined });
+  const [list, setList] = useState<HTMLDivElement | null>(null);
+  const fromEnd = useRef(0);
+  const oldest = useRef<string | undefined>(undefined);
 
   useLayoutEffect(() => {
-    const element = list.current;
-    if (element === null) return;
-    const oldest = results.at(-1)?._id;
-    const grewAbove = last.current.oldest !== undefined && oldest !== last.current.oldest;
-    if (last.current.fromEnd < NEAR_END_PX || grewAbove) {
-      element.scrollTop = element.scrollHeight - element.clientHeight - last.current.fromEnd;
-    }
-    last.current.oldest = oldest;
-
+    if (list === null) return;
     const remember = () => {
-      last.current.fromEnd = Math.max(0, element.scrollHeight - element.clientHeight - element.scrollTop);
+      fromEnd.current = Math.max(0, list.scrollHeight - list.clientHeight - list.scrollTop);
     };
-    remember();
-    element.addEventListener("scroll", remember, { passive: true });
-    return () => element.removeEventListener("scroll", remember);
-  }, [results]);
-  return list;
+    const resized = new ResizeObserver(() => scrollToDistance(list, fromEnd.current));
+    list.addEventListener("scroll", remember, { passive: true });
+    resized.observe(list);
+    return () => {
+      list.removeEventListener("scroll", remember);
+      resized.disconnect();
+    };
+  }, [list]);
+
+  useLayoutEffect(() => {
+    if (list === null) return;
+    const grewAbove = oldest.current !== undefined && oldest.current !== results.at(-1)?._id;
+    if (fromEnd.current < NEAR_END_PX) scrollToDistance(list, 0);
+    else if (grewAbove) scrollToDistance(list, fromEnd.current);
+    oldest.current = results.at(-1)?._id;
+  }, [list, results]);
+  return setList;
+}
+
+function scrollToDistance(list: HTMLElement, fromEnd: number) {
+  list.scrollTop = list.scrollHeight - list.clientHeight - fromEnd;
 }

@@ -1,5 +1,5 @@
 // The bar on top: the name, how the connection and the sign-in stand, and the way out.
-import type { ReactNode } from "react";
+import type { FocusEvent, ReactNode } from "react";
 import { useConvexAuth, useConvexConnectionState } from "convex/react";
 import { Avatar } from "./Avatar";
 import { useDevClerk } from "./dev-clerk";
@@ -27,7 +27,7 @@ function Status() {
   const pending = connection.inflightMutations + connection.inflightActions;
 
   return (
-    <details className="status">
+    <details className="status" onBlur={closeWhenLeft}>
       <summary>
         <span className="chip" data-state={line.state} data-testid="connection">
           <span className="dot" />
@@ -37,7 +37,7 @@ function Status() {
           {wordOf(auth)}
         </span>
       </summary>
-      <dl className="facts">
+      <dl className="facts" tabIndex={-1}>
         <Fact name="Server">{window.location.host}</Fact>
         <Fact name="Socket">{connection.isWebSocketConnected ? "open" : "closed"}</Fact>
         <Fact name="Connections made">{connection.connectionCount}</Fact>
@@ -48,6 +48,10 @@ function Status() {
       </dl>
     </details>
   );
+}
+
+function closeWhenLeft(event: FocusEvent<HTMLDetailsElement>) {
+  if (!event.currentTarget.contains(event.relatedTarget)) event.currentTarget.open = false;
 }
 
 function Fact({ name, children }: { name: string; children: ReactNode }) {
