@@ -126,27 +126,17 @@ pub enum Verdict {
         /// The code, a colon, and what is wrong, as the client may read it.
         error: String,
     },
-    /// Whether it is valid cannot be found out now: no `AuthError`, the client tries again with the same token.
+    /// Its issuer cannot be asked now: close 1013, no `AuthError`, so that the client tries again with the same token.
+    /// A verifier that breaks is not this but [`SystemFailure::Internal`].
     Unavailable {
-        /// Says what is missing: a fixed word.
+        /// A fixed word for the Close frame, such as `AuthProviderDiscoveryFailed`.
         reason: &'static str,
-        /// Whose fault it is.
-        fault: VerifierFault,
     },
     /// It is not an admin key of this deployment.
     BadAdminKey {
         /// What is wrong, as the client may read it. The code is put in front.
         error: String,
     },
-}
-
-/// Why a token could not be verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VerifierFault {
-    /// The issuer cannot be reached or is overloaded: close 1013.
-    Issuer,
-    /// The server itself: close 1011.
-    Internal,
 }
 
 /// Why the server wants a socket to end.

@@ -369,6 +369,13 @@ pub struct TransitionChunk {
     pub total_parts: u32,
 }
 
+impl TransitionChunk {
+    /// The part itself.
+    pub fn text(&self) -> &str {
+        &self.whole[self.part.clone()]
+    }
+}
+
 /// The outcome of a mutation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MutationResponse {

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::{WireError, read_timestamp};
 use crate::message::{
-    ActingAs, AuthToken, Authenticate, ClientMessage, Connect, FunctionCall, IdentityVersion, Json, ModifyQuerySet,
-    QueryId, QuerySetModification, QuerySetVersion, Request, RequestId, SessionId, Timestamp,
+    ActingAs, AuthToken, Authenticate, ClientMessage, Connect, FunctionCall, IdentityVersion, ModifyQuerySet, QueryId,
+    QuerySetModification, QuerySetVersion, Request, RequestId, SessionId, Timestamp,
 };
 
 /// All members of all messages; others are passed over without being kept.

@@ -145,7 +145,7 @@ fn write_auth_error(error: &AuthError, out: &mut String) {
 fn write_chunk(chunk: &TransitionChunk, out: &mut String) {
     out.reserve(chunk.part.len() + chunk.part.len() / 8);
     out.push_str(r#"{"type":"TransitionChunk","chunk":"#);
-    write_string(out, &chunk.whole[chunk.part.clone()]);
+    write_string(out, chunk.text());
     write_number(r#","partNumber":"#, chunk.part_number, out);
     write_number(r#","totalParts":"#, chunk.total_parts, out);
     write_number(r#","transitionId":""#, chunk.whole.len(), out);

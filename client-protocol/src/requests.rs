@@ -1,0 +1,176 @@
+//! Mutations in order, actions in any.
+//!
+//! The mutations of one client run one after the other, each when the one before has its timestamp or has failed,
+//! not when it is durable: that would make every one wait for the disk. Their answers leave in the same order,
+//! each once what it tells is durable.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::config::SessionLimits;
+use crate::error::ProtocolError;
+use crate::message::{MutationResponse, Request, RequestId, SessionId, Timestamp};
+use crate::output::IdentityKey;
+
+/// The requests of one client that have no answer yet.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    /// In the order they came. The first `n_started` have been handed to the runtime; only the last of those runs.
+    mutations: VecDeque<Mutation>,
+    n_started: usize,
+    actions: BTreeSet<RequestId>,
+    durable: Timestamp,
+}
+
+#[derive(Debug)]
+struct Mutation {
+    request: RequestId,
+    state: MutationState,
+}
+
+#[derive(Debug)]
+enum MutationState {
+    Queued(Box<CallerRequest>),
+    Running,
+    Committed(Timestamp),
+    Finished { response: MutationResponse, durable_at: Timestamp },
+}
+
+/// A request and who made it, as of the moment it arrived.
+#[derive(Debug)]
+pub(crate) struct CallerRequest {
+    pub(crate) request: Request,
+    pub(crate) identity: IdentityKey,
+    pub(crate) session: Option<SessionId>,
+}
+
+impl Requests {
+    pub(crate) fn new() -> Requests {
+        Requests { mutations: VecDeque::new(), n_started: 0, actions: BTreeSet::new(), durable: Timestamp::ZERO }
+    }
+
+    /// Puts a mutation behind the others.
+    pub(crate) fn push_mutation(&mut self, caller: CallerRequest, limits: &SessionLimits) -> Result<(), ProtocolError> {
+        let request = caller.request.request;
+        self.check_is_new(request)?;
+        if self.mutations.len() >= limits.mutations_max {
+            return Err(ProtocolError::TooMany { reason: "TooManyConcurrentMutations", max: limits.mutations_max });
+        }
+        self.mutations.push_back(Mutation { request, state: MutationState::Queued(Box::new(caller)) });
+        Ok(())
+    }
+
+    /// Counts an action, which may start at once.
+    pub(crate) fn push_action(&mut self, request: RequestId, limits: &SessionLimits) -> Result<(), ProtocolError> {
+        self.check_is_new(request)?;
+        if self.actions.len() >= limits.actions_max {
+            let reason = "TooManyInflightActionsForSingleClient";
+            return Err(ProtocolError::TooMany { reason, max: limits.actions_max });
+        }
+        self.actions.insert(request);
+        Ok(())
+    }
+
+    fn check_is_new(&self, request: RequestId) -> Result<(), ProtocolError> {
+        if self.actions.contains(&request) || self.mutations.iter().any(|mutation| mutation.request == request) {
+            return Err(ProtocolError::DuplicateRequest(request));
+        }
+        Ok(())
+    }
+
+    /// The next mutation, if none runs: from now on it does.
+    pub(crate) fn start_mutation(&mut self) -> Option<CallerRequest> {
+        let last_started = self.n_started.checked_sub(1).map(|last| &self.mutations[last].state);
+        if matches!(last_started, Some(MutationState::Running)) {
+            return None;
+        }
+        let next = self.mutations.get_mut(self.n_started)?;
+        match std::mem::replace(&mut next.state, MutationState::Running) {
+            MutationState::Queued(caller) => {
+                self.n_started += 1;
+                Some(*caller)
+            }
+            started => unreachable!("a mutation behind all that were started is queued, not {started:?}"),
+        }
+    }
+
+    /// A mutation has its timestamp.
+    pub(crate) fn commit_mutation(&mut self, request: RequestId, ts: Timestamp) -> Result<(), ProtocolError> {
+        match self.started(request) {
+            Some(state @ MutationState::Running) => {
+                *state = MutationState::Committed(ts);
+                Ok(())
+            }
+            _ => Err(ProtocolError::Unasked("the commit of a mutation that does not run")),
+        }
+    }
+
+    /// A mutation has its answer, which may leave once the store is durable up to `durable_at`.
+    pub(crate) fn finish_mutation(
+        &mut self,
+        response: MutationResponse,
+        durable_at: Timestamp,
+    ) -> Result<(), ProtocolError> {
+        match self.started(response.request) {
+            Some(state @ (MutationState::Running | MutationState::Committed(_))) => {
+                *state = MutationState::Finished { response, durable_at };
+                Ok(())
+            }
+            _ => Err(ProtocolError::Unasked("the answer of a mutation that does not run")),
+        }
+    }
+
+    fn started(&mut self, request: RequestId) -> Option<&mut MutationState> {
+        let mut started = self.mutations.iter_mut().take(self.n_started);
+        started.find(|mutation| mutation.request == request).map(|mutation| &mut mutation.state)
+    }
+
+    /// The store is durable up to here.
+    pub(crate) fn advance_durable(&mut self, ts: Timestamp) {
+        self.durable = self.durable.max(ts);
+    }
+
+    /// The next answer that may leave.
+    pub(crate) fn next_answer(&mut self) -> Option<MutationResponse> {
+        match &self.mutations.front()?.state {
+            MutationState::Finished { durable_at, .. } if *durable_at <= self.durable => {}
+            MutationState::Queued(_)
+            | MutationState::Running
+            | MutationState::Committed(_)
+            | MutationState::Finished { .. } => return None,
+        }
+        self.n_started -= 1;
+        match self.mutations.pop_front()?.state {
+            MutationState::Finished { response, .. } => Some(response),
+            unfinished => unreachable!("the first mutation was finished, not {unfinished:?}"),
+        }
+    }
+
+    /// Whether a mutation that took effect at or before `ts` has no answer yet.
+    ///
+    /// A Transition to `ts` would show its effect first, and optimistic updates would linger beside it.
+    pub(crate) fn owe_answer_for(&self, ts: Timestamp) -> bool {
+        self.mutations.iter().take(self.n_started).any(|mutation| match &mutation.state {
+            MutationState::Queued(_) | MutationState::Running => false,
+            MutationState::Committed(commit) => *commit <= ts,
+            MutationState::Finished { response, .. } => response.outcome.as_ref().is_ok_and(|success| success.ts <= ts),
+        })
+    }
+
+    /// An action has its answer.
+    pub(crate) fn finish_action(&mut self, request: RequestId) -> Result<(), ProtocolError> {
+        match self.actions.remove(&request) {
+            true => Ok(()),
+            false => Err(ProtocolError::Unasked("the answer of an action that does not run")),
+        }
+    }
+
+    /// Forgets the mutations that have not started.
+    pub(crate) fn drop_queued(&mut self) {
+        self.mutations.truncate(self.n_started);
+    }
+
+    /// Whether everything has been answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.mutations.is_empty() && self.actions.is_empty()
+    }
+}
