@@ -36,7 +36,7 @@ function SigningIn() {
 }
 
 function SignedOut() {
-  const { person, issuerError, issuerAvailable, tryAgain, signOut } = useDevClerk();
+  const { person, issuerError, issuerAvailable } = useDevClerk();
   const refusal = useRefusal();
   if (!issuerAvailable) {
     return (
@@ -47,15 +47,17 @@ function SignedOut() {
     );
   }
   if (person === null) return <SignIn />;
+  if (issuerError !== null) return <Refused title={`There is no token for ${person.name}`} reason={issuerError} />;
+  if (refusal?.final) return <Refused title={`The server refused ${person.name}`} reason={refusal.reason} />;
+  // The provider has signed the person in; the server has not answered yet.
+  return <SigningIn />;
+}
+
+function Refused({ title, reason }: { title: string; reason: string }) {
+  const { tryAgain, signOut } = useDevClerk();
   return (
     <div className="refused" data-testid="refused">
-      {issuerError !== null ? (
-        <ErrorNote title={`There is no token for ${person.name}`}>{issuerError}</ErrorNote>
-      ) : (
-        <ErrorNote title={`The server refused ${person.name}`}>
-          {refusal?.reason ?? "It gave no reason; the server's log may."}
-        </ErrorNote>
-      )}
+      <ErrorNote title={title}>{reason}</ErrorNote>
       <div className="button-row">
         <button type="button" className="button" onClick={tryAgain}>
           Try again

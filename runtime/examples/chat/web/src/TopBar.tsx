@@ -2,6 +2,7 @@
 import type { FocusEvent, ReactNode } from "react";
 import { useConvexAuth, useConvexConnectionState } from "convex/react";
 import { Avatar } from "./Avatar";
+import { useRefusal } from "./client-log";
 import { useDevClerk } from "./dev-clerk";
 
 export function TopBar() {
@@ -23,6 +24,8 @@ function Status() {
   const connection = useConvexConnectionState();
   const auth = useConvexAuth();
   const { person } = useDevClerk();
+  const refused = useRefusal()?.final ?? false;
+  const word = wordOf(auth, person !== null && !refused);
   const line = lineOf(connection);
   const pending = connection.inflightMutations + connection.inflightActions;
 
@@ -34,7 +37,7 @@ function Status() {
           {line.text}
         </span>
         <span className="chip" data-testid="auth" data-state={auth.isAuthenticated ? "good" : "idle"}>
-          {wordOf(auth)}
+          {word}
         </span>
       </summary>
       <dl className="facts" tabIndex={-1}>
@@ -44,7 +47,7 @@ function Status() {
         <Fact name="Retries under way">{connection.connectionRetries}</Fact>
         <Fact name="Waiting for an answer">{pending}</Fact>
         <Fact name="Provider says">{person === null ? "signed out" : `signed in, ${person.subject}`}</Fact>
-        <Fact name="Server says">{wordOf(auth).toLowerCase()}</Fact>
+        <Fact name="Server says">{refused ? "refused" : word.toLowerCase()}</Fact>
       </dl>
     </details>
   );
@@ -69,10 +72,10 @@ function lineOf(connection: ReturnType<typeof useConvexConnectionState>): { stat
   return { state: "bad", text: "Reconnecting…" };
 }
 
-function wordOf(auth: ReturnType<typeof useConvexAuth>): string {
-  if (auth.isLoading) return "Signing in…";
+function wordOf(auth: ReturnType<typeof useConvexAuth>, isExpected: boolean): string {
   if (auth.isRefreshing) return "Renewing…";
-  return auth.isAuthenticated ? "Signed in" : "Signed out";
+  if (auth.isAuthenticated) return "Signed in";
+  return auth.isLoading || isExpected ? "Signing in…" : "Signed out";
 }
 
 function Account() {
