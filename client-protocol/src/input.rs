@@ -100,7 +100,8 @@ pub enum Input<'a> {
         /// What the function logged.
         log_lines: LogLines,
     },
-    /// The store has become durable up to this timestamp. Needed only while answers may be waiting for it.
+    /// The store is durable up to this timestamp. Has to be told only as far as
+    /// [`Session::awaits_durable`](crate::Session::awaits_durable) asks; more is harmless.
     Durable {
         /// The newest durable commit.
         ts: Timestamp,

@@ -129,19 +129,31 @@ impl Requests {
         self.durable = self.durable.max(ts);
     }
 
-    /// The next answer that may leave.
-    pub(crate) fn next_answer(&mut self) -> Option<MutationResponse> {
-        match &self.mutations.front()?.state {
-            MutationState::Finished { durable_at, .. } if *durable_at <= self.durable => {}
+    /// What the next answer waits for, once it is there.
+    pub(crate) fn awaits_durable(&self) -> Option<Timestamp> {
+        match self.mutations.front()?.state {
+            MutationState::Finished { durable_at, .. } if durable_at > self.durable => Some(durable_at),
             MutationState::Queued(_)
             | MutationState::Running
             | MutationState::Committed(_)
-            | MutationState::Finished { .. } => return None,
+            | MutationState::Finished { .. } => None,
         }
-        self.n_started -= 1;
-        match self.mutations.pop_front()?.state {
-            MutationState::Finished { response, .. } => Some(response),
-            unfinished => unreachable!("the first mutation was finished, not {unfinished:?}"),
+    }
+
+    /// The next answer, if it may leave.
+    pub(crate) fn next_answer(&mut self) -> Option<MutationResponse> {
+        if self.awaits_durable().is_some() {
+            return None;
+        }
+        match self.mutations.pop_front()? {
+            Mutation { state: MutationState::Finished { response, .. }, .. } => {
+                self.n_started -= 1;
+                Some(response)
+            }
+            unfinished => {
+                self.mutations.push_front(unfinished);
+                None
+            }
         }
     }
 

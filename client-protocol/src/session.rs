@@ -124,6 +124,17 @@ impl Session {
         }
     }
 
+    /// Up to when the store must be durable before the next answer may leave: [`Input::Durable`] has to tell. `None` if
+    /// no answer waits for that.
+    ///
+    /// Only handling something can change the answer.
+    pub fn awaits_durable(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Open | Stage::Draining => self.requests.awaits_durable(),
+            Stage::Closed => None,
+        }
+    }
+
     fn react(&mut self, input: Input<'_>) -> Result<(), ProtocolError> {
         match input {
             Input::Frame(text) => {
