@@ -1,6 +1,40 @@
 //! Who calls, as a function sees it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use syncline_schema::{FieldType, decode_json};
+
+use crate::error::{AppError, Error, Result};
+use crate::run::Run;
+
+/// `ctx.auth`: who calls.
+///
+/// Looking here makes the result of a query the caller's own: it is not shared with others.
+#[derive(Clone)]
+pub struct Auth {
+    run: Arc<Run>,
+}
+
+impl Auth {
+    pub(crate) fn new(run: Arc<Run>) -> Self {
+        Auth { run }
+    }
+
+    /// The signed-in user, or `None`.
+    pub fn user(&self) -> Option<&UserIdentity> {
+        self.run.identity()
+    }
+
+    /// The signed-in user, or the error `UNAUTHENTICATED` for the client.
+    pub fn require(&self) -> Result<&UserIdentity> {
+        self.user().ok_or_else(|| {
+            AppError::new("nobody is signed in on this connection: sign in, then call again")
+                .code("UNAUTHENTICATED")
+                .into()
+        })
+    }
+}
 
 /// The attributes of a signed-in user, as `ctx.auth` shows them.
 ///
@@ -51,4 +85,19 @@ pub struct UserIdentity {
     pub updated_at: Option<String>,
     /// All other claims: name to the JSON text of the value.
     pub custom: BTreeMap<String, String>,
+}
+
+impl UserIdentity {
+    /// The claim `name` that is none of the standard ones, as a type of your choice: `Value` takes any. `None` when
+    /// the token does not have it. Fails when it is there with another type.
+    pub fn claim<T: FieldType>(&self, name: &str) -> Result<Option<T>> {
+        let Some(json) = self.custom.get(name) else { return Ok(None) };
+        match decode_json(json) {
+            Ok(claim) => Ok(Some(claim)),
+            Err(error) => {
+                let expected = T::validator();
+                Err(Error::new(format!("the claim `{name}` is {json}, expected {expected}: {error}")))
+            }
+        }
+    }
 }

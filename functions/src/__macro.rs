@@ -1,0 +1,59 @@
+//! What generated code names, and nobody else: it changes without notice.
+
+use std::any::TypeId;
+
+pub use futures::future::BoxFuture;
+pub use syncline_schema::serde::{de, ser};
+pub use syncline_schema::{FieldType, FieldValidator, Id, Schema, Table, TableDefinition, Validator, Value, field};
+
+pub use crate::call::{handle, returned, returned_validator};
+pub use crate::context::{ActionCtx, MutationCtx, QueryCtx};
+pub use crate::db::{IndexRange, IntoField, Patch, PatchFields};
+pub use crate::registry::{Definition, FunctionError, FunctionKind, Registry, Signature, Visibility};
+pub use crate::run::Run;
+
+/// The context of each kind of function, under the name of the kind.
+pub mod contexts {
+    pub use crate::context::{ActionCtx as Action, MutationCtx as Mutation, QueryCtx as Query};
+}
+
+/// The validator of an object.
+pub fn object(fields: Vec<(&'static str, FieldValidator)>) -> Validator {
+    Validator::object(fields)
+}
+
+/// The validator of a union; one of a single member is that member.
+pub fn union(mut members: Vec<Validator>) -> Validator {
+    if members.len() == 1 { members.remove(0) } else { Validator::Union(members) }
+}
+
+/// The type of a Rust function, by which calls find it in the registry.
+pub fn key_of<F: 'static>(_function: &F) -> TypeId {
+    TypeId::of::<F>()
+}
+
+/// The signature of a function, made when it is first asked for.
+pub type SignatureCell = std::sync::OnceLock<Signature>;
+
+/// Adds a function to a registry.
+///
+/// # Panics
+/// When it cannot be registered: a mistake in the application that it learns of at its start.
+pub fn register<D: Definition>(registry: &mut Registry, segments: &[&str]) {
+    if let Err(error) = registry.insert_definition::<D>(segments) {
+        panic!("functions![]: {error}");
+    }
+}
+
+/// The schema of some tables.
+///
+/// # Panics
+/// When two have the same name: a mistake in the application that it learns of at its start.
+pub fn schema(tables: Vec<TableDefinition>) -> Schema {
+    let mut names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        panic!("schema![]: two tables are called `{}`; give one another name with #[table(name = \"...\")]", pair[0]);
+    }
+    Schema::new(tables)
+}

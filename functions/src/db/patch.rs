@@ -1,0 +1,121 @@
+//! Patches: some fields of a document, and what may be given for a field.
+
+use std::collections::BTreeMap;
+
+use syncline_schema::{Bytes, FieldType, Id, encode_json};
+
+/// What a field becomes that is removed.
+const UNDEFINED: &str = r#"{"$undefined":null}"#;
+
+/// The fields of a patch, encoded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PatchFields {
+    fields: BTreeMap<&'static str, String>,
+}
+
+impl PatchFields {
+    /// Sets a field. One that is left out when it is written (an `Option` that is `None`) is removed.
+    pub fn set<T: FieldType>(&mut self, name: &'static str, value: &T) {
+        let json = if value.is_missing() { UNDEFINED.to_owned() } else { encode_json(value) };
+        self.fields.insert(name, json);
+    }
+
+    /// Removes a field.
+    pub fn clear(&mut self, name: &'static str) {
+        self.fields.insert(name, UNDEFINED.to_owned());
+    }
+
+    /// Wire JSON, the names in byte order.
+    pub(crate) fn to_json(&self) -> String {
+        let mut json = String::from("{");
+        for (name, value) in &self.fields {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            // Names of fields are identifiers: nothing in them needs an escape.
+            json.push_str(&format!("\"{name}\":{value}"));
+        }
+        json.push('}');
+        json
+    }
+}
+
+/// A patch of the documents of one table; `derive(Table)` makes one for each.
+pub trait Patch {
+    /// The table.
+    type Table: syncline_schema::Table;
+
+    /// Its fields.
+    fn into_fields(self) -> PatchFields;
+}
+
+/// What may be given for a field of type `F`: an `F`, a `&F`; a `&str` for a `String`; and for an `Option`, what it
+/// holds.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` cannot stand for a field of type `{F}`",
+    label = "expected `{F}` or `&{F}`"
+)]
+pub trait IntoField<F> {
+    /// As the field has it.
+    fn into_field(self) -> F;
+}
+
+impl<F: FieldType> IntoField<F> for F {
+    fn into_field(self) -> F {
+        self
+    }
+}
+
+impl<F: FieldType + Clone> IntoField<F> for &F {
+    fn into_field(self) -> F {
+        self.clone()
+    }
+}
+
+impl IntoField<String> for &str {
+    fn into_field(self) -> String {
+        self.to_owned()
+    }
+}
+
+impl IntoField<Option<String>> for &str {
+    fn into_field(self) -> Option<String> {
+        Some(self.to_owned())
+    }
+}
+
+impl IntoField<Option<String>> for &String {
+    fn into_field(self) -> Option<String> {
+        Some(self.clone())
+    }
+}
+
+impl<T> IntoField<Option<Id<T>>> for Id<T> {
+    fn into_field(self) -> Option<Id<T>> {
+        Some(self)
+    }
+}
+
+impl IntoField<Bytes> for Vec<u8> {
+    fn into_field(self) -> Bytes {
+        Bytes(self)
+    }
+}
+
+impl IntoField<Bytes> for &[u8] {
+    fn into_field(self) -> Bytes {
+        Bytes(self.to_vec())
+    }
+}
+
+macro_rules! optional {
+    ($($ty:ty),*) => {
+        $(impl IntoField<Option<$ty>> for $ty {
+            fn into_field(self) -> Option<$ty> {
+                Some(self)
+            }
+        })*
+    };
+}
+
+optional!(String, f64, i64, bool, Bytes, syncline_schema::Value);

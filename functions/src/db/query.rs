@@ -1,0 +1,205 @@
+//! `Query`: what is read, in which order, what of it is kept, and how much.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, StreamExt as _};
+use syncline_schema::{DocumentId, RangePart};
+
+use super::row::Row;
+use crate::error::{Error, Result};
+use crate::run::Run;
+use crate::tx::{Batch, Document, Order, Reply, Scan, Tx};
+
+/// Most documents of one step: small enough that other calls get their turn in between.
+pub(super) const STEP_MAX: usize = 1_024;
+
+/// How many documents a stream reads at first; each further step reads twice as many.
+const STREAM_STEP_FIRST: usize = 4;
+
+/// Most documents that a stream reads ahead.
+const STREAM_STEP_MAX: usize = 256;
+
+/// A range of an index, and the direction.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(super) table: Cow<'static, str>,
+    pub(super) index: Cow<'static, str>,
+    pub(super) range: Vec<RangePart>,
+    pub(super) order: Order,
+}
+
+impl Plan {
+    pub(super) fn new(table: Cow<'static, str>, index: Cow<'static, str>, range: Vec<RangePart>) -> Self {
+        Plan { table, index, range, order: Order::Asc }
+    }
+
+    /// Reads one step.
+    pub(super) fn scan(&self, tx: &dyn Tx, after: Option<&[u8]>, until: Option<&[u8]>, limit: usize) -> Reply<Batch> {
+        tx.scan(Scan {
+            table: &self.table,
+            index: &self.index,
+            range: &self.range,
+            order: self.order,
+            after,
+            until,
+            limit,
+        })
+    }
+}
+
+type Filter<R> = Box<dyn Fn(&R) -> bool + Send>;
+
+/// A query that has not begun to read. One of the methods that end it reads: `first`, `unique`, `take`, `collect`,
+/// `paginate`, `stream`.
+#[must_use = "a query reads nothing until `first`, `unique`, `take`, `collect`, `paginate` or `stream`"]
+pub struct Query<R> {
+    pub(super) run: Arc<Run>,
+    pub(super) plan: Plan,
+    filters: Vec<Filter<R>>,
+    /// The names of the filters' types, which tell in which function they are written.
+    pub(super) filter_names: Vec<&'static str>,
+}
+
+impl<R: Row> Query<R> {
+    pub(super) fn new(run: Arc<Run>, plan: Plan) -> Self {
+        Query { run, plan, filters: Vec::new(), filter_names: Vec::new() }
+    }
+
+    /// Keeps only the documents for which `keep` says so. What is dropped was still read and counts as read: a range
+    /// of an index reads less.
+    pub fn filter<F: Fn(&R) -> bool + Send + 'static>(mut self, keep: F) -> Self {
+        self.filter_names.push(std::any::type_name::<F>());
+        self.filters.push(Box::new(keep));
+        self
+    }
+
+    /// Reads in this direction of the index.
+    pub fn order(mut self, order: Order) -> Self {
+        self.plan.order = order;
+        self
+    }
+
+    /// Reads from the end of the index: the newest first, where its fields are equal.
+    pub fn newest(self) -> Self {
+        self.order(Order::Desc)
+    }
+
+    /// Reads from the beginning of the index, as it does by itself: the oldest first, where its fields are equal.
+    pub fn oldest(self) -> Self {
+        self.order(Order::Asc)
+    }
+
+    /// The first document, or `None`.
+    pub async fn first(self) -> Result<Option<R>> {
+        Ok(self.read(1).await?.pop().map(|(_, row)| row))
+    }
+
+    /// The only document, or `None`.
+    ///
+    /// # Errors
+    /// When there are two or more, with the ids of two.
+    pub async fn unique(self) -> Result<Option<R>> {
+        let table = self.plan.table.clone();
+        let mut found = self.read(2).await?;
+        if let [(first, _), (second, _)] = found.as_slice() {
+            return Err(Error::new(format!(
+                "`unique` found more than one document in the table `{table}`: {first} and {second}; use `first` where \
+                 there may be several"
+            )));
+        }
+        Ok(found.pop().map(|(_, row)| row))
+    }
+
+    /// The first `n` documents.
+    pub async fn take(self, n: usize) -> Result<Vec<R>> {
+        Ok(self.read(n).await?.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// All documents. Only for ranges that stay small; a transaction reads at most 32,000 documents.
+    pub async fn collect(self) -> Result<Vec<R>> {
+        self.take(usize::MAX).await
+    }
+
+    /// The documents one by one, read in small steps and only as far as they are taken.
+    pub fn stream(self) -> BoxStream<'static, Result<R>> {
+        let state = (Steps::new(self), VecDeque::new(), STREAM_STEP_FIRST);
+        stream::try_unfold(state, |(mut steps, mut ready, mut size)| async move {
+            while ready.is_empty() {
+                let Some(rows) = steps.next(size).await? else { return Ok(None) };
+                ready.extend(rows);
+                size = (size * 2).min(STREAM_STEP_MAX);
+            }
+            Ok(ready.pop_front().map(|(_, row)| (row, (steps, ready, size))))
+        })
+        .boxed()
+    }
+
+    /// Whether anything is filtered.
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
+    /// The row of a document, unless a filter drops it.
+    pub(super) fn keep(&self, document: Document) -> Result<Option<R>> {
+        let row = R::from_document(document)?;
+        Ok(self.filters.iter().all(|keep| keep(&row)).then_some(row))
+    }
+
+    async fn read(self, n: usize) -> Result<Vec<(DocumentId, R)>> {
+        let filtered = self.is_filtered();
+        let mut steps = Steps::new(self);
+        let mut found = Vec::new();
+        let mut size = n;
+        while found.len() < n {
+            let Some(rows) = steps.next(size).await? else { break };
+            found.extend(rows);
+            size = next_step(n - found.len().min(n), size, filtered);
+        }
+        found.truncate(n);
+        Ok(found)
+    }
+}
+
+/// How many documents the next step reads when `missing` more are wanted: exactly those without a filter, so that
+/// nothing is read in vain; with one, ever more, because nobody knows how many it keeps.
+pub(super) fn next_step(missing: usize, before: usize, filtered: bool) -> usize {
+    if filtered { missing.max(before.saturating_mul(2)).min(STEP_MAX) } else { missing }
+}
+
+/// A query that is being read.
+struct Steps<R> {
+    query: Query<R>,
+    after: Option<Arc<[u8]>>,
+    done: bool,
+}
+
+impl<R: Row> Steps<R> {
+    fn new(query: Query<R>) -> Self {
+        Steps { query, after: None, done: false }
+    }
+
+    /// Reads the next `size` documents and keeps those that pass; `None` at the end.
+    async fn next(&mut self, size: usize) -> Result<Option<Vec<(DocumentId, R)>>> {
+        if self.done {
+            return Ok(None);
+        }
+        self.query.run.settled().await;
+        let tx = self.query.run.tx().as_ref();
+        let batch = self.query.plan.scan(tx, self.after.as_deref(), None, size.clamp(1, STEP_MAX)).await?;
+        self.done = batch.done;
+        if let Some((key, _)) = batch.rows.last() {
+            self.after = Some(key.clone());
+        }
+        let mut kept = Vec::with_capacity(batch.rows.len());
+        for (_, document) in batch.rows {
+            let id = document.id;
+            if let Some(row) = self.query.keep(document)? {
+                kept.push((id, row));
+            }
+        }
+        Ok(Some(kept))
+    }
+}
