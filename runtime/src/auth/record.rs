@@ -1,0 +1,62 @@
+//! One log line and one count for each authentication.
+
+use super::rejection::{Class, Rejection, TokenFacts};
+use super::verifier::Verified;
+
+/// Logs and counts what became of a token: who, from where, and for how long; or why not, what was expected, and what
+/// to do. Neither the token nor a key is ever part of it.
+pub fn record(outcome: &Result<Verified, Rejection>) {
+    match outcome {
+        Ok(verified) => {
+            count("accepted", "none");
+            let Fields { issuer, audience, subject } = Fields::of(&verified.facts);
+            let expires_in_s = verified.facts.expires_in_s;
+            tracing::info!(outcome = "accepted", issuer, audience, subject, expires_in_s, "token accepted");
+        }
+        Err(rejection) => {
+            let outcome = match rejection.class() {
+                Class::Rejected => "refused",
+                Class::Unavailable => "unavailable",
+            };
+            let reason = rejection.reason().as_str();
+            count(outcome, reason);
+            let Fields { issuer, audience, subject } = Fields::of(rejection.facts());
+            tracing::warn!(
+                outcome,
+                reason,
+                code = rejection.code(),
+                issuer,
+                audience,
+                subject,
+                expires_in_s = rejection.facts().expires_in_s,
+                expected = rejection.expected(),
+                found = rejection.found(),
+                remedy = rejection.remedy(),
+                "token not accepted: {}",
+                rejection.summary()
+            );
+        }
+    }
+}
+
+fn count(outcome: &'static str, reason: &'static str) {
+    metrics::counter!("syncline_authentications_total", "outcome" => outcome, "reason" => reason).increment(1);
+}
+
+/// Facts of a token as log fields, escaped, because a hostile token chooses them.
+struct Fields {
+    issuer: Option<String>,
+    audience: Option<String>,
+    subject: Option<String>,
+}
+
+impl Fields {
+    fn of(facts: &TokenFacts) -> Self {
+        let escaped = |text: &Option<String>| text.as_ref().map(|text| text.escape_debug().to_string());
+        Self {
+            issuer: escaped(&facts.issuer),
+            audience: escaped(&facts.audience),
+            subject: facts.subject_tail.as_ref().map(|tail| format!("...{}", tail.escape_debug())),
+        }
+    }
+}
