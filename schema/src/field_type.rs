@@ -10,7 +10,8 @@ use serde::ser::{SerializeMap as _, SerializeSeq as _, Serializer};
 use crate::field::{AsSerialize, Seed};
 use crate::json::{
     ARRAY_LEN_MAX, Format, Formatted, JsonError, JsonErrorKind, KeyText, NESTING_MAX, OBJECT_LEN_MAX, Tag,
-    ValueDeserializer, ValueSeed, array_tail, encode_bytes, encode_f64, encode_i64, tag_payload, to_json_string,
+    VALUE_SIZE_MAX, ValueDeserializer, ValueSeed, array_tail, encode_bytes, encode_f64, encode_i64, tag_payload,
+    to_json_string,
 };
 use crate::name::check_field_name;
 use crate::validator::{FieldValidator, Finding, Validator};
@@ -113,43 +114,31 @@ impl std::error::Error for DecodeError {}
 ///
 /// Which table an id belongs to is not checked; see [`Validator::has_ids`].
 pub fn decode_json<T: FieldType>(text: &str) -> Result<T, DecodeError> {
-    // Decoding does not count levels where the type itself bounds them. A text that could nest too deep is parsed
-    // for that alone, first; one of fewer characters than that many brackets cannot.
-    if text.len() > 2 * NESTING_MAX && nests_beyond(text, NESTING_MAX) {
+    // The type bounds the levels that it decodes itself, but within it there may be any value; and nothing counts
+    // sizes. A text that could be over a limit is parsed for that first; most are far too short.
+    if text.len() > VALUE_SIZE_MAX / 5 || text.len() > 2 * NESTING_MAX && nests_beyond(text, NESTING_MAX) {
         Value::from_json(text).map_err(DecodeError::Json)?;
     }
-    decode_trusted(text).map_err(|error| explain::<T>(text, &error))
+    match decode_straight(text) {
+        Ok(value) => Ok(value),
+        // The slow way says exactly what is wrong. It also takes what the other one refuses without need: a field that
+        // does not fit, but is replaced by a later one of the same name.
+        Err(_) => decode_value(Value::from_json(text).map_err(DecodeError::Json)?),
+    }
 }
 
-/// Reads a value that is known to be within the limits, such as a stored one.
-pub(crate) fn decode_trusted<T: FieldType>(text: &str) -> Result<T, serde_json::Error> {
+fn decode_straight<T: FieldType>(text: &str) -> Result<T, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = T::decode(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
-/// What exactly is wrong with a text that could not be decoded.
-pub(crate) fn explain<T: FieldType>(text: &str, error: &serde_json::Error) -> DecodeError {
-    match Value::from_json(text) {
-        Err(error) => DecodeError::Json(error),
-        Ok(value) => match T::validator().check_shape(&value) {
-            Err(finding) => DecodeError::Finding(finding),
-            Ok(()) => DecodeError::Refused { detail: error.to_string() },
-        },
-    }
-}
-
 /// Reads a value of a Rust type from a value.
 pub fn decode_value<T: FieldType>(value: Value) -> Result<T, DecodeError> {
-    // The copy is for the message only, but decoding takes the value apart.
-    let copy = value.clone();
-    T::decode(ValueDeserializer::<serde_json::Error>::new(value)).map_err(|error| {
-        match T::validator().check_shape(&copy) {
-            Err(finding) => DecodeError::Finding(finding),
-            Ok(()) => DecodeError::Refused { detail: error.to_string() },
-        }
-    })
+    T::validator().check_shape(&value).map_err(DecodeError::Finding)?;
+    T::decode(ValueDeserializer::<serde_json::Error>::new(value))
+        .map_err(|error| DecodeError::Refused { detail: error.to_string() })
 }
 
 /// Writes a value of a Rust type as JSON as clients read it.
@@ -554,5 +543,19 @@ impl FieldType for Value {
 
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serde::Serialize::serialize(&Formatted(self, Format::Encoded), serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_are_counted_outside_of_strings_only() {
+        assert!(!nests_beyond("[[]]", 2));
+        assert!(nests_beyond("[[[]]]", 2));
+        assert!(nests_beyond(r#"[{"a":{"b":1}}]"#, 2));
+        assert!(!nests_beyond("[[],[],[],[]]", 2));
+        assert!(!nests_beyond(r#"["[[[","\",""[[["]"#, 1));
     }
 }
