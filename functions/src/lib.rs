@@ -28,3 +28,4 @@ pub use args::Arguments;
 pub use context::{ActionCtx, MutationCtx, QueryCtx};
 pub use error::{AppError, Error, Result};
 pub use syncline_macros::{Object, Table, action, mutation, query};
+pub use syncline_schema::{Bytes, Doc, FieldType, Id, Nullable, Table, Value};

@@ -120,7 +120,9 @@ impl<R: Row> Page<R> {
     }
 
     /// Reads a step; `None` when a limit refused it and there is something to show.
-    async fn scan(&self, limit: usize) -> Result<Option<Batch>> {
+    ///
+    /// Borrowed as mutable because filters can be sent between threads but not shared.
+    async fn scan(&mut self, limit: usize) -> Result<Option<Batch>> {
         self.query.run.settled().await;
         let after = self.keys.last().map(|key| &**key).or(match &self.start {
             Some(Position::Behind(key)) => Some(key),
