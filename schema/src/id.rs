@@ -37,6 +37,10 @@ const INTERNAL_LEN: usize = 16;
 const FOOTER_LEN: usize = 2;
 const ID_BYTES_LEN_MAX: usize = VINT_LEN_MAX + INTERNAL_LEN + FOOTER_LEN;
 
+/// Room for the longest text in blocks of eight characters, and for its bytes in blocks of five.
+const CHARS_CAPACITY: usize = ID_TEXT_LEN_MAX.next_multiple_of(8);
+const BYTES_CAPACITY: usize = CHARS_CAPACITY / 8 * 5;
+
 /// The number of a table; it never changes while the table exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableNumber(pub u32);
@@ -91,32 +95,14 @@ pub struct DocumentId {
 /// The text of an id, without an allocation. Dereferences to `str`.
 #[derive(Clone, Copy)]
 pub struct IdText {
-    chars: [u8; ID_TEXT_LEN_MAX],
+    chars: [u8; CHARS_CAPACITY],
     len: u8,
 }
 
 impl DocumentId {
     /// Reads the text form, which is checked to the letter: each id has one text.
     pub fn parse(text: &str) -> Result<DocumentId, IdError> {
-        let error = |kind| IdError { text: text.chars().take(64).collect(), kind };
-        let found = text.chars().count();
-        if !(ID_TEXT_LEN_MIN..=ID_TEXT_LEN_MAX).contains(&found) {
-            return Err(error(IdErrorKind::Length { found }));
-        }
-        let (bytes, len) = base32_decode(text).map_err(error)?;
-        let bytes = &bytes[..len];
-        let (table, vint_len) = vint_decode(bytes).ok_or_else(|| error(IdErrorKind::TableNumber))?;
-        let form = || error(IdErrorKind::Form { found });
-        let body_len = vint_len + INTERNAL_LEN;
-        let internal = bytes[vint_len..].first_chunk::<INTERNAL_LEN>().ok_or_else(form)?;
-        let footer = bytes[body_len..].first_chunk::<FOOTER_LEN>().ok_or_else(form)?;
-        let (found, expected) = (u16::from_le_bytes(*footer), u16::from_le_bytes(fletcher16(&bytes[..body_len])));
-        if found != expected {
-            return Err(error(IdErrorKind::Footer { found, expected }));
-        }
-        let id = DocumentId { table, internal: InternalId(*internal) };
-        // Long table numbers, characters after the footer and spare bits that are set all end here.
-        if *id.text() != *text { Err(form()) } else { Ok(id) }
+        parse(text).map_err(|kind| IdError { text: text.chars().take(64).collect(), kind })
     }
 
     /// The text form.
@@ -131,6 +117,36 @@ impl DocumentId {
         len += FOOTER_LEN;
         base32_encode(&bytes[..len])
     }
+}
+
+fn parse(text: &str) -> Result<DocumentId, IdErrorKind> {
+    let found = text.len();
+    if !(ID_TEXT_LEN_MIN..=ID_TEXT_LEN_MAX).contains(&found) {
+        return Err(IdErrorKind::Length { found: text.chars().count() });
+    }
+    let (bytes, spare_bits) = base32_decode(text)?;
+    let (number, vint_len) = vint_decode(&bytes).ok_or(IdErrorKind::TableNumber)?;
+    let body_len = vint_len + INTERNAL_LEN;
+    let len = body_len + FOOTER_LEN;
+    let n_bytes = found * 5 / 8;
+    if n_bytes < len {
+        return Err(IdErrorKind::Form { found });
+    }
+    let footer = u16::from_le_bytes([bytes[body_len], bytes[body_len + 1]]);
+    let expected = u16::from_le_bytes(fletcher16(&bytes[..body_len]));
+    if footer != expected {
+        return Err(IdErrorKind::Footer { found: footer, expected });
+    }
+    // What is left would be lost if the id was written again: characters after the footer, bits of the last
+    // character, and a table's number that is too large or not in its shortest form.
+    let table = u32::try_from(number).map_err(|_| IdErrorKind::Form { found })?;
+    let is_shortest = vint_encode(TableNumber(table), &mut [0; VINT_LEN_MAX]) == vint_len;
+    if found != base32_len(len) || spare_bits != 0 || !is_shortest {
+        return Err(IdErrorKind::Form { found });
+    }
+    let mut internal = [0; INTERNAL_LEN];
+    internal.copy_from_slice(&bytes[vint_len..body_len]);
+    Ok(DocumentId { table: TableNumber(table), internal: InternalId(internal) })
 }
 
 /// The id that a text names in the given table, or `None`.
@@ -204,7 +220,7 @@ impl Hash for IdText {
 }
 
 /// Groups of seven bits, the least significant first; the high bit says that another follows.
-fn vint_encode(number: TableNumber, out: &mut [u8; ID_BYTES_LEN_MAX]) -> usize {
+fn vint_encode(number: TableNumber, out: &mut [u8]) -> usize {
     let mut rest = number.0;
     let mut len = 0;
     while rest >= 0x80 {
@@ -216,14 +232,13 @@ fn vint_encode(number: TableNumber, out: &mut [u8; ID_BYTES_LEN_MAX]) -> usize {
     len + 1
 }
 
-/// The number and how many bytes it took; `None` when it does not end or is zero. Bits over 32 are dropped here.
-fn vint_decode(bytes: &[u8]) -> Option<(TableNumber, usize)> {
-    let mut number = 0u64;
+/// The number and how many bytes it took; `None` when it does not end or is zero. It may have up to 35 bits.
+fn vint_decode(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut number = 0;
     for (i, byte) in bytes.iter().take(VINT_LEN_MAX).enumerate() {
         number |= u64::from(byte & 0x7f) << (7 * i);
         if byte & 0x80 == 0 {
-            let number = TableNumber(number as u32);
-            return (number.0 != 0).then_some((number, i + 1));
+            return (number != 0).then_some((number, i + 1));
         }
     }
     None
@@ -239,45 +254,51 @@ fn fletcher16(bytes: &[u8]) -> [u8; FOOTER_LEN] {
     [c0, c1]
 }
 
-fn base32_encode(bytes: &[u8]) -> IdText {
-    let mut text = IdText { chars: [0; ID_TEXT_LEN_MAX], len: 0 };
-    let (mut bits, mut n_bits) = (0u32, 0);
-    let mut push = |digit: u32| {
-        text.chars[usize::from(text.len)] = ALPHABET[(digit & 31) as usize];
-        text.len += 1;
-    };
-    for byte in bytes {
-        bits = bits << 8 | u32::from(*byte);
-        n_bits += 8;
-        while n_bits >= 5 {
-            n_bits -= 5;
-            push(bits >> n_bits);
-        }
-    }
-    if n_bits > 0 {
-        push(bits << (5 - n_bits));
-    }
-    text
+/// How many characters so many bytes take.
+const fn base32_len(n_bytes: usize) -> usize {
+    (n_bytes * 8).div_ceil(5)
 }
 
-/// The whole bytes of a text of at most 37 characters. Bits left over are dropped.
-fn base32_decode(text: &str) -> Result<([u8; ID_BYTES_LEN_MAX], usize), IdErrorKind> {
-    let mut bytes = [0; ID_BYTES_LEN_MAX];
-    let (mut bits, mut n_bits, mut len) = (0u32, 0, 0);
-    for (position, character) in text.chars().enumerate() {
-        let digit = u8::try_from(character).map_or(NO_DIGIT, |byte| DIGITS[usize::from(byte)]);
-        if digit == NO_DIGIT {
-            return Err(IdErrorKind::Alphabet { character, position });
-        }
-        bits = bits << 5 | u32::from(digit);
-        n_bits += 5;
-        if n_bits >= 8 {
-            n_bits -= 8;
-            bytes[len] = (bits >> n_bits) as u8;
-            len += 1;
+/// Five bytes are eight characters, the highest bits first.
+fn base32_encode(bytes: &[u8]) -> IdText {
+    let mut chars = [0; CHARS_CAPACITY];
+    for (bytes, chars) in bytes.chunks(5).zip(chars.chunks_exact_mut(8)) {
+        let mut block = [0; 8];
+        block[3..3 + bytes.len()].copy_from_slice(bytes);
+        let bits = u64::from_be_bytes(block);
+        for (i, char) in chars.iter_mut().enumerate() {
+            *char = ALPHABET[(bits >> (35 - 5 * i) & 31) as usize];
         }
     }
-    Ok((bytes, len))
+    IdText { chars, len: base32_len(bytes.len()) as u8 }
+}
+
+/// The bytes of a text of at most 37 characters, and the bits left over at its end.
+fn base32_decode(text: &str) -> Result<([u8; BYTES_CAPACITY], u8), IdErrorKind> {
+    let mut bytes = [0; BYTES_CAPACITY];
+    for (chars, bytes) in text.as_bytes().chunks(8).zip(bytes.chunks_exact_mut(5)) {
+        let mut bits = 0;
+        for (i, char) in chars.iter().enumerate() {
+            let digit = DIGITS[usize::from(*char)];
+            if digit == NO_DIGIT {
+                return Err(not_in_alphabet(text));
+            }
+            bits |= u64::from(digit) << (35 - 5 * i);
+        }
+        bytes.copy_from_slice(&bits.to_be_bytes()[3..]);
+    }
+    // The bits of an unfinished byte are in the byte after the last whole one.
+    Ok((bytes, bytes[text.len() * 5 / 8]))
+}
+
+fn not_in_alphabet(text: &str) -> IdErrorKind {
+    let is_digit = |character: char| character.is_ascii() && DIGITS[character as usize] != NO_DIGIT;
+    let (position, character) = text
+        .chars()
+        .enumerate()
+        .find(|(_, character)| !is_digit(*character))
+        .unwrap_or((0, char::REPLACEMENT_CHARACTER));
+    IdErrorKind::Alphabet { character, position }
 }
 
 /// Why a text is not an id.
@@ -359,3 +380,28 @@ impl fmt::Display for IdError {
 }
 
 impl std::error::Error for IdError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text of any table number's bytes, with a checksum that is right.
+    fn text_of(vint: &[u8]) -> String {
+        let mut bytes = [vint, &[7; INTERNAL_LEN]].concat();
+        bytes.extend(fletcher16(&bytes));
+        base32_encode(&bytes).to_string()
+    }
+
+    /// spec: D22
+    #[test]
+    fn a_table_number_has_one_form() {
+        assert_eq!(DocumentId::parse(&text_of(&[0x91, 0x4e])).map(|id| id.table), Ok(TableNumber(10_001)));
+        let largest = [0xff, 0xff, 0xff, 0xff, 0x0f];
+        assert_eq!(DocumentId::parse(&text_of(&largest)).map(|id| id.table), Ok(TableNumber(u32::MAX)));
+        let kind = |vint: &[u8]| DocumentId::parse(&text_of(vint)).unwrap_err().kind.name();
+        assert_eq!(kind(&[0x91, 0xce, 0x00]), "form", "longer than needed");
+        assert_eq!(kind(&[0xff, 0xff, 0xff, 0xff, 0x1f]), "form", "more than 32 bits");
+        assert_eq!(kind(&[0x80, 0x80, 0x80, 0x80, 0x10]), "form", "more than 32 bits, which are zero");
+        assert_eq!(kind(&[0x80, 0x80, 0x00]), "table_number");
+    }
+}

@@ -10,7 +10,7 @@ mod value_deserializer;
 
 pub(crate) use decode::{KeyText, ValueSeed, array_tail, tag_payload};
 pub use encode::Format;
-pub(crate) use encode::{Formatted, encode_bytes, encode_f64, encode_i64, to_json_string, write_json_into};
+pub(crate) use encode::{Formatted, encode_bytes, encode_f64, encode_i64, to_json_string};
 pub use error::{JsonError, JsonErrorKind};
 pub(crate) use value_deserializer::ValueDeserializer;
 
@@ -166,7 +166,7 @@ impl Value {
 
     /// Appends the value in the given format.
     pub fn write_json_as(&self, format: Format, out: &mut String) {
-        write_json_into(&Formatted(self, format), out);
+        out.push_str(&to_json_string(&Formatted(self, format)));
     }
 }
 

@@ -214,7 +214,7 @@ fn explain_document<T: Table>(json: &str, error: &serde_json::Error) -> DecodeEr
 /// The stored text of a new document: its fields and the system fields, keys in byte order.
 #[must_use]
 pub fn document_json<T: Table>(value: &T, id: DocumentId, creation_time: f64) -> String {
-    system_fields::insert(encode_json(value), id, creation_time)
+    system_fields::insert(&encode_json(value), id, creation_time)
 }
 
 impl<T> Deref for Doc<T> {

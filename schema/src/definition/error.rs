@@ -32,7 +32,7 @@ pub enum SchemaErrorKind {
         expected: &'static str,
     },
     /// The validator of the documents cannot be read.
-    Validator(ValidatorError),
+    Validator(Box<ValidatorError>),
     /// Two tables have the same name.
     TableNotUnique,
     /// The table's name is no identifier.

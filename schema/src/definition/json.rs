@@ -68,8 +68,8 @@ fn fields(tree: &Tree, name: &'static str) -> Result<Vec<FieldPath>, SchemaError
 
 fn table(tree: &Tree) -> Result<TableDefinition, SchemaError> {
     let name = text(tree, "tableName").map_err(SchemaErrorKind::at_top)?;
-    let document =
-        optional_tree(tree.get("documentType")).map_err(|error| SchemaErrorKind::Validator(error).in_table(name))?;
+    let document = optional_tree(tree.get("documentType"))
+        .map_err(|error| SchemaErrorKind::Validator(Box::new(error)).in_table(name))?;
     let table = TableDefinition::new(name, document);
     Ok(TableDefinition {
         indexes: indexes(tree, name, "indexes", index)?,

@@ -123,39 +123,15 @@ pub(crate) fn encode_bytes<S: Serializer>(value: &[u8], serializer: S) -> Result
 }
 
 /// The text of something that is written as a value.
-pub(crate) fn to_json_string<T: Serialize>(value: &T) -> String {
-    let mut text = String::with_capacity(128);
-    write_json_into(value, &mut text);
-    text
-}
-
-/// Appends the text of something that is written as a value.
 ///
 /// # Panics
 ///
 /// When an implementation of `FieldType::encode` fails by itself: memory does not.
-pub(crate) fn write_json_into<T: Serialize>(value: &T, out: &mut String) {
-    let mut serializer = serde_json::Serializer::with_formatter(TextWriter(out), CanonicalFormatter);
+pub(crate) fn to_json_string<T: Serialize>(value: &T) -> String {
+    let mut text = Vec::with_capacity(128);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, CanonicalFormatter);
     value.serialize(&mut serializer).expect("writing a value into memory does not fail");
-}
-
-/// Appends to a string what serde_json writes, which is whole characters each time.
-struct TextWriter<'a>(&'a mut String);
-
-impl io::Write for TextWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.push_str(str::from_utf8(bytes).map_err(io::Error::other)?);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    String::from_utf8(text).expect("serde_json writes text")
 }
 
 /// Compact JSON with floats as the spec spells them: `1e21`, where serde_json now writes `1e+21`.

@@ -35,14 +35,19 @@ pub(super) fn decode_document<T: FieldType>(json: &str) -> Result<(T, SystemFiel
 /// # Panics
 ///
 /// When the table is not written as an object, against the contract of `Table`.
-pub(super) fn insert(fields: String, id: DocumentId, creation_time: f64) -> String {
+pub(super) fn insert(fields: &str, id: DocumentId, creation_time: f64) -> String {
     // No field of a user's starts with an underscore. Mostly all start with a lower-case letter, which sorts after.
     match fields.as_bytes() {
-        [b'{', b'"', first, ..] if *first <= b'_' => insert_among(&fields, id, creation_time),
+        [b'{', b'"', first, ..] if *first <= b'_' => insert_among(fields, id, creation_time),
         [b'{', rest @ ..] => {
-            let creation_time = encode_json(&creation_time);
-            let separator = if rest.starts_with(b"}") { "" } else { "," };
-            format!(r#"{{"{CREATION_TIME_FIELD}":{creation_time},"{ID_FIELD}":"{id}"{separator}{}"#, &fields[1..])
+            let mut document = String::with_capacity(fields.len() + 96);
+            document.push_str(r#"{"_creationTime":"#);
+            document.push_str(&encode_json(&creation_time));
+            document.push_str(r#","_id":""#);
+            document.push_str(&id.text());
+            document.push_str(if rest == b"}" { r#"""# } else { r#"","# });
+            document.push_str(&fields[1..]);
+            document
         }
         _ => panic!("a table is written as an object, not as {fields}"),
     }
