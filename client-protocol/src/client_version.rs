@@ -1,6 +1,6 @@
 //! Which client is at the other end: read from the upgrade request before there is a session.
 //!
-//! The rules are those of spec/sync-protocol.md 1.3. Only three decisions hang on a version, and each compares
+//! The rules are those of `tests/spec/sync-protocol.md` 1.3. Only three decisions hang on a version, and each compares
 //! with a released version, so no more of semantic versioning is here than they need.
 
 use std::fmt;
@@ -57,14 +57,14 @@ struct Gate {
     upgrade_required_max: (u64, u64, u64),
 }
 
-/// Source: spec/sync-protocol.md 1.3. Clients that are not listed are let in whatever their version.
+/// Source: `tests/spec/sync-protocol.md` 1.3. Clients that are not listed are let in whatever their version.
 const GATES: [Gate; 3] = [
     Gate { names: &["npm", "npm-cli", "actions"], unsupported_max: (0, 19, 1), upgrade_required_max: (0, 19, 1) },
     Gate { names: &["python", "python-convex"], unsupported_max: (0, 0, 2), upgrade_required_max: (0, 2, 0) },
     Gate { names: &["rust"], unsupported_max: (0, 0, 1), upgrade_required_max: (0, 0, 1) },
 ];
 
-/// The first npm release that puts `TransitionChunk`s together. Source: spec/sync-protocol.md 1.9.
+/// The first npm release that puts `TransitionChunk`s together. Source: `tests/spec/sync-protocol.md` 1.9.
 const FIRST_NPM_WITH_CHUNKS: (u64, u64, u64) = (1, 28, 0);
 
 impl Default for ClientVersion {

@@ -21,11 +21,11 @@ pub struct SessionLimits {
     pub queries_max: usize,
     /// Mutations without an answer, per socket.
     ///
-    /// Source: spec/sync-protocol.md 1.4. Over it: close 1013 `TooManyConcurrentMutations`.
+    /// Source: `tests/spec/sync-protocol.md` 1.4. Over it: close 1013 `TooManyConcurrentMutations`.
     pub mutations_max: usize,
     /// Actions without an answer, per socket.
     ///
-    /// Source: spec/sync-protocol.md 1.4. Over it: close 1013 `TooManyInflightActionsForSingleClient`.
+    /// Source: `tests/spec/sync-protocol.md` 1.4. Over it: close 1013 `TooManyInflightActionsForSingleClient`.
     pub actions_max: usize,
     /// Messages that wait behind an `Authenticate` under verification, per socket.
     ///
@@ -34,20 +34,20 @@ pub struct SessionLimits {
     pub waiting_messages_max: usize,
     /// Bytes of those messages.
     ///
-    /// Source: ours; one frame of the largest size accepted (16 MiB, spec/sync-protocol.md 1.4) and as much again.
+    /// Source: ours; one frame of the largest size accepted (16 MiB, `tests/spec/sync-protocol.md` 1.4) and as much again.
     /// Whoever waits here has shown no valid token yet, so it is not more.
     pub waiting_bytes_max: usize,
     /// Milliseconds without an app message after which a `Ping` is sent.
     ///
-    /// Source: spec/sync-protocol.md 1.5; JavaScript clients reconnect after 30 s (old) or 60 s of silence.
+    /// Source: `tests/spec/sync-protocol.md` 1.5; JavaScript clients reconnect after 30 s (old) or 60 s of silence.
     pub ping_after_ms: u64,
     /// Milliseconds without any frame from the client after which its socket is closed.
     ///
-    /// Source: spec/sync-protocol.md 1.5. Shorter cuts off sleeping laptops; longer holds their subscriptions.
+    /// Source: `tests/spec/sync-protocol.md` 1.5. Shorter cuts off sleeping laptops; longer holds their subscriptions.
     pub silence_ms_max: u64,
     /// Bytes of a Transition's JSON in one message, for clients that read `TransitionChunk`.
     ///
-    /// Source: spec/sync-protocol.md 1.9. Each part restarts the client's timer, which a large message would outlast.
+    /// Source: `tests/spec/sync-protocol.md` 1.9. Each part restarts the client's timer, which a large message would outlast.
     pub chunk_bytes_max: usize,
 }
 

@@ -147,7 +147,7 @@ pub enum SystemFailure {
     Internal,
     /// There is too much to do: close 1013 with a fixed word.
     Overloaded {
-        /// Such as `TooManyConcurrentRequests`; some words make clients wait longer (spec/sync-protocol.md 1.8).
+        /// Such as `TooManyConcurrentRequests`; some words make clients wait longer (`tests/spec/sync-protocol.md` 1.8).
         reason: &'static str,
     },
     /// The server stops: nothing new is begun, what runs is answered, then close 1011. Whoever cannot wait for

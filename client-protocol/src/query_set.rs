@@ -142,7 +142,7 @@ impl QuerySet {
     /// A target has been chosen: the changes received so far take effect. Returns the queries to stop watching.
     ///
     /// An id that was removed and added again gets its new result only; one that was added and removed again is
-    /// acknowledged as removed (spec/sync-protocol.md 3.1).
+    /// acknowledged as removed (`tests/spec/sync-protocol.md` 3.1).
     pub(crate) fn apply_changes(&mut self) -> Vec<QueryId> {
         let mut dropped = Vec::new();
         for (query, change) in mem::take(&mut self.changes) {
@@ -151,13 +151,11 @@ impl QuerySet {
             }
             match change {
                 Some(added) => {
-                    self.unsent.remove(&query);
                     self.queries.insert(query, added);
                     self.stale.insert(query);
                 }
                 None => {
                     self.unsent.insert(query, Unsent::Removed);
-                    self.stale.remove(&query);
                 }
             }
         }
@@ -169,6 +167,7 @@ impl QuerySet {
         let stale = mem::take(&mut self.stale);
         let mut runs = Vec::with_capacity(stale.len());
         for id in stale {
+            // It may have been removed since it became stale.
             let Some(query) = self.queries.get_mut(&id) else { continue };
             let run = RunId(self.n_runs);
             self.n_runs += 1;

@@ -1,4 +1,4 @@
-//! Server messages -> JSON text, member by member as spec/sync-protocol.md 3 lists them.
+//! Server messages -> JSON text, member by member as `tests/spec/sync-protocol.md` 3 lists them.
 
 use std::fmt::{Display, Write};
 

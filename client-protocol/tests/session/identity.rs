@@ -1,4 +1,4 @@
-//! Who the client is: verification, changes, expiry. Handshakes are named as in spec/auth.md 10.
+//! Who the client is: verification, changes, expiry. Handshakes are named as in `tests/spec/auth.md` 10.
 
 use syncline_client_protocol::{SessionConfig, SessionLimits};
 

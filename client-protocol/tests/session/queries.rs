@@ -339,6 +339,57 @@ fn a_snapshot_that_is_too_old_is_given_up() {
     );
 }
 
+/// A result that was not sent in time and is no longer true is not sent later either.
+#[test]
+fn a_result_that_came_to_nothing_is_forgotten() {
+    check(
+        "
+        > Modify 0 1 +0 list +1 list
+        < run 0 list [{}] @7
+        < run 1 list [{}] @7
+        = 0 0
+        = 1 1
+        < Transition 0.0.0 -> 1.0.7 0=0 1=1
+        ! durable 8
+        ! invalidate 0
+        ! invalidate 1
+        < run 0 list [{}] @8
+        < run 1 list [{}] @8
+        = 0 8
+        ! invalidate 0
+        ! durable 9
+        ! retry 1
+        < run 0 list [{}] @9
+        < run 1 list [{}] @9
+        = 0 0
+        = 1 9
+        < Transition 1.0.7 -> 1.0.9 1=9
+        ",
+    );
+}
+
+/// A run that was given up may still end; a client that was gone may still be told of.
+#[test]
+fn late_results_are_not_taken_for_others() {
+    check(
+        "
+        > Modify 0 1 +0 list +1 list
+        < run 0 list [{}] @7
+        < run 1 list [{}] @7
+        ! durable 9
+        ! keep 0
+        ! retry 1
+        < run 0 list [{}] @9
+        < run 1 list [{}] @9
+        ! late 0 7
+        = 1 9
+        < nothing
+        = 0 9
+        < Transition 0.0.0 -> 1.0.9 0=9 1=9
+        ",
+    );
+}
+
 /// Two Transitions wait to be written; what happens meanwhile is one step, however much it is.
 ///
 /// spec: S67, S42

@@ -15,7 +15,8 @@
 //! `querySet.identity.ts`.
 //!
 //! Unless `! hold targets` or `! hold writes` says otherwise, a target is chosen (the newest durable timestamp) and a
-//! Transition is written as soon as the session wants it. The store begins durable at 7.
+//! Transition is written as soon as the session wants it. The store begins durable at 7. `! keep 0` remembers a run of
+//! query 0, and `! late 0 value` answers it, whatever has happened in between.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -39,6 +40,8 @@ pub struct Player {
     holds_writes: bool,
     attempt: Option<AuthAttempt>,
     runs: BTreeMap<QueryId, RunId>,
+    /// Runs that the session may have given up since.
+    kept: BTreeMap<QueryId, RunId>,
     identities: Vec<String>,
     rendered: Vec<String>,
     texts: Vec<Value>,
@@ -104,6 +107,7 @@ impl Player {
             holds_writes: false,
             attempt: None,
             runs: BTreeMap::new(),
+            kept: BTreeMap::new(),
             identities: vec!["nobody".to_owned()],
             rendered: Vec::new(),
             texts: Vec::new(),
@@ -217,13 +221,13 @@ impl Player {
         match kind {
             ">" if text == "binary" => self.handle(Input::BinaryFrame),
             ">" => self.handle(Input::Frame(&frame(text))),
-            "=" => self.query_done(text),
+            "=" => self.query_done(text, None),
             "!" => self.event(text),
             _ => panic!("not a line of a script: {line}"),
         }
     }
 
-    fn query_done(&mut self, text: &str) {
+    fn query_done(&mut self, text: &str, run: Option<RunId>) {
         let (query, text) = split(text);
         let (outcome, rest) = match text.strip_prefix("fail ") {
             Some(text) => {
@@ -237,7 +241,7 @@ impl Player {
         };
         let journal = rest.strip_prefix("journal ").map(Arc::from);
         let query = QueryId(query.parse().expect("a query"));
-        let run = self.runs.remove(&query).unwrap_or_else(|| panic!("query {} does not run", query.0));
+        let run = run.or_else(|| self.runs.remove(&query)).unwrap_or_else(|| panic!("query {} does not run", query.0));
         // The hash leaves out a request id, as the runtime's does.
         let told = match &outcome {
             Ok(value) => format!("value {value}"),
@@ -282,6 +286,15 @@ impl Player {
                 let query = QueryId(text.parse().expect("a query"));
                 let run = self.runs[&query];
                 self.handle(Input::QueryRetry { query, run });
+            }
+            "keep" => {
+                let query = QueryId(text.parse().expect("a query"));
+                self.kept.insert(query, self.runs[&query]);
+            }
+            "late" => {
+                let query = QueryId(split(text).0.parse().expect("a query"));
+                let run = self.kept[&query];
+                self.query_done(text, Some(run));
             }
             "internal" => self.handle(Input::SystemFailure(SystemFailure::Internal)),
             "overloaded" => {
