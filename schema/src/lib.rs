@@ -46,7 +46,7 @@ pub use name::{
     check_identifier, is_system_field,
 };
 pub use path::{FunctionPath, PathError};
-pub use range::{Bound, KeyOrder, KeyRange, RangeError, RangeOp, RangePart, RangeSet, compile_range};
+pub use range::{Bound, KeyRange, RangeError, RangeOp, RangePart, RangeSet, compile_range};
 pub use table::{Doc, Id, Table, document_json};
 pub use timestamp::Timestamp;
 pub use validator::{

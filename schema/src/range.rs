@@ -2,7 +2,7 @@
 
 mod compile;
 
-pub use compile::{Bound, KeyOrder, RangeError, RangeOp, RangePart, compile_range};
+pub use compile::{Bound, RangeError, RangeOp, RangePart, compile_range};
 
 use std::collections::BTreeMap;
 use std::ops::Bound as RangeBound;

@@ -287,3 +287,25 @@ impl From<Vec<Value>> for Value {
         Value::Array(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_print_is_cut_between_characters_and_says_so() {
+        assert_eq!(print(&Value::from("é")), "\"é\"");
+        let cut = print(&Value::from("é".repeat(PRINT_LEN_MAX)));
+        assert!(cut.len() < PRINT_LEN_MAX + 32, "{}", cut.len());
+        // One quote and 4095 letters of two bytes fit; the rest of the letters and the other quote do not.
+        assert!(cut.ends_with("é... (8195 more bytes)"), "{cut}");
+    }
+
+    #[test]
+    fn a_path_leads_through_objects_only() {
+        let value = Value::from_json(r#"{"a":{"b":1},"s":"x"}"#).unwrap();
+        let at = |path: &str| value.at(&FieldPath::parse(path).unwrap()).map(Value::to_string);
+        assert_eq!(at("a.b").as_deref(), Some("1.0"));
+        assert_eq!((at("a.c"), at("s.b"), at("x.y")), (None, None, None));
+    }
+}

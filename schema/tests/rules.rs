@@ -233,7 +233,6 @@ fn documents_are_checked_without_their_system_fields() {
     assert_eq!(finding.found, "{o: {_id: \"x\", _x: 1.0}}", "the system fields are not shown either");
 }
 
-/// spec: D35, D38
 #[test]
 fn without_validation_or_outside_of_the_schema_any_document_fits() {
     let tables: BTreeMap<String, TableNumber> = BTreeMap::new();

@@ -5,6 +5,7 @@
 //! bytes (`"a\0"` after `"a"`) go on with `00ff` and lie outside. The reference implementation lets those in.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use crate::index::{BY_ID, write_key};
 use crate::name::FieldPath;
@@ -159,27 +160,18 @@ impl fmt::Display for RangeError {
 
 impl std::error::Error for RangeError {}
 
-/// The order in which an index compares fields, the implicit ones included.
-#[derive(Clone, Debug)]
-pub struct KeyOrder(Vec<FieldPath>);
+static CREATION_TIME: LazyLock<FieldPath> = LazyLock::new(FieldPath::creation_time);
+static ID: LazyLock<FieldPath> = LazyLock::new(FieldPath::id);
 
-impl KeyOrder {
-    /// The order of an index, given its name and the fields that its definition names.
-    #[must_use]
-    pub fn of(index: &str, index_fields: &[FieldPath]) -> KeyOrder {
-        let mut fields = index_fields.to_vec();
-        if index != BY_ID {
-            fields.push(FieldPath::creation_time());
-        }
-        fields.push(FieldPath::id());
-        KeyOrder(fields)
+/// The fields that make up the keys of an index: those of its definition, and those that follow by themselves.
+fn key_fields<'a>(index: &str, index_fields: &'a [FieldPath]) -> Vec<&'a FieldPath> {
+    let mut fields = Vec::with_capacity(index_fields.len() + 2);
+    fields.extend(index_fields);
+    if index != BY_ID {
+        fields.push(&*CREATION_TIME);
     }
-
-    /// The fields, the first compared first.
-    #[must_use]
-    pub fn fields(&self) -> &[FieldPath] {
-        &self.0
-    }
+    fields.push(&*ID);
+    fields
 }
 
 /// The range of keys that the conditions select. No conditions select all.
@@ -191,13 +183,12 @@ pub fn compile_range(
     index_fields: &[FieldPath],
     parts: &[RangePart],
 ) -> Result<KeyRange, RangeError> {
-    let order = KeyOrder::of(index, index_fields);
+    let order = key_fields(index, index_fields);
     let conditions = Conditions::new(parts)?;
-    let context = Context { table, index, order: order.fields() };
-    context.check(&conditions)?;
+    Context { table, index, order: &order }.check(&conditions)?;
     let mut prefix = Vec::new();
-    for field in context.order.iter().take(conditions.equalities.len()) {
-        if let Some(part) = conditions.equalities.iter().find(|part| part.field == *field) {
+    for field in order.iter().take(conditions.equalities.len()) {
+        if let Some(part) = conditions.equalities.iter().find(|part| part.field == **field) {
             write_key(part.value.as_ref(), &mut prefix);
         }
     }
@@ -264,7 +255,7 @@ impl<'a> Conditions<'a> {
 struct Context<'a> {
     table: &'a str,
     index: &'a str,
-    order: &'a [FieldPath],
+    order: &'a [&'a FieldPath],
 }
 
 impl Context<'_> {
@@ -275,14 +266,14 @@ impl Context<'_> {
     /// The fields that messages show: the id, which ends every key, only where it is all there is.
     fn index_fields(&self) -> Vec<String> {
         let shown = if self.order.len() > 1 { &self.order[..self.order.len() - 1] } else { self.order };
-        names(shown)
+        names(shown.iter().copied())
     }
 
     fn check(&self, conditions: &Conditions<'_>) -> Result<(), RangeError> {
         let mut equalities: Vec<&FieldPath> = conditions.equalities.iter().map(|part| &part.field).collect();
         let mut bounds: Vec<&FieldPath> =
             [conditions.lower, conditions.upper].into_iter().flatten().map(|part| &part.field).collect();
-        let place = |field: &FieldPath| self.order.iter().position(|other| other == field);
+        let place = |field: &FieldPath| self.order.iter().position(|other| *other == field);
         if let Some(field) = equalities.iter().chain(&bounds).find(|field| place(field).is_none()) {
             return Err(RangeError::FieldNotInIndex {
                 index: self.index(),
@@ -296,7 +287,7 @@ impl Context<'_> {
         }
         equalities.sort_by_key(|field| place(field));
         let query_fields = equalities.into_iter().chain(bounds);
-        match query_fields.clone().zip(self.order).find(|(given, expected)| given != expected) {
+        match query_fields.clone().zip(self.order).find(|(given, expected)| given != *expected) {
             None => Ok(()),
             Some((wrong, _)) => Err(RangeError::InvalidIndexRange {
                 index: self.index(),
