@@ -4,6 +4,7 @@
 //! here, not decoded, until the verdict. A rejected one ends the session with all that waited.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::config::SessionLimits;
 use crate::error::ProtocolError;
@@ -19,8 +20,21 @@ pub(crate) struct Authentication {
     version: IdentityVersion,
     verification: Option<Verification>,
     n_attempts: u32,
-    waiting: VecDeque<String>,
-    waiting_bytes: usize,
+    waiting: Waiting,
+}
+
+/// Messages behind the token under verification.
+#[derive(Default)]
+struct Waiting {
+    texts: VecDeque<String>,
+    n_bytes: usize,
+}
+
+impl fmt::Debug for Waiting {
+    /// Without the texts: there may be tokens among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages of {} bytes", self.texts.len(), self.n_bytes)
+    }
 }
 
 /// The identity in force.
@@ -60,8 +74,7 @@ impl Authentication {
             version: IdentityVersion(0),
             verification: None,
             n_attempts: 0,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: Waiting::default(),
         }
     }
 
@@ -124,14 +137,14 @@ impl Authentication {
     /// Keeps a message for after the verdict.
     pub(crate) fn wait(&mut self, text: &str, limits: &SessionLimits) -> Result<(), ProtocolError> {
         const REASON: &str = "TooManyMessagesBehindAuthenticate";
-        if self.waiting.len() >= limits.waiting_messages_max {
+        if self.waiting.texts.len() >= limits.waiting_messages_max {
             return Err(ProtocolError::TooMany { reason: REASON, max: limits.waiting_messages_max });
         }
-        if self.waiting_bytes + text.len() > limits.waiting_bytes_max {
+        if self.waiting.n_bytes + text.len() > limits.waiting_bytes_max {
             return Err(ProtocolError::TooMany { reason: REASON, max: limits.waiting_bytes_max });
         }
-        self.waiting_bytes += text.len();
-        self.waiting.push_back(text.to_owned());
+        self.waiting.n_bytes += text.len();
+        self.waiting.texts.push_back(text.to_owned());
         Ok(())
     }
 
@@ -140,14 +153,13 @@ impl Authentication {
         if self.is_verifying() {
             return None;
         }
-        let text = self.waiting.pop_front()?;
-        self.waiting_bytes -= text.len();
+        let text = self.waiting.texts.pop_front()?;
+        self.waiting.n_bytes -= text.len();
         Some(text)
     }
 
     /// Forgets what waits.
     pub(crate) fn drop_waiting(&mut self) {
-        self.waiting = VecDeque::new();
-        self.waiting_bytes = 0;
+        self.waiting = Waiting::default();
     }
 }

@@ -133,7 +133,8 @@ impl ClientVersion {
         let is_at_most = |bound| self.version.is_none_or(|version| version.numbers <= bound);
         let advice = |(major, minor, patch)| {
             format!(
-                "the client is {} {}; this server works with versions above {major}.{minor}.{patch}: upgrade the client library",
+                "the client is {} {}; this server works with versions above {major}.{minor}.{patch}: \
+                 upgrade the client library",
                 self.name, self.text
             )
         };

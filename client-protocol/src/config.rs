@@ -34,8 +34,8 @@ pub struct SessionLimits {
     pub waiting_messages_max: usize,
     /// Bytes of those messages.
     ///
-    /// Source: ours; one frame of the largest size accepted (16 MiB, `tests/spec/sync-protocol.md` 1.4) and as much again.
-    /// Whoever waits here has shown no valid token yet, so it is not more.
+    /// Source: ours; one frame of the largest size accepted (16 MiB, `tests/spec/sync-protocol.md` 1.4) and as much
+    /// again. Whoever waits here has shown no valid token yet, so it is not more.
     pub waiting_bytes_max: usize,
     /// Milliseconds without an app message after which a `Ping` is sent.
     ///
@@ -47,7 +47,8 @@ pub struct SessionLimits {
     pub silence_ms_max: u64,
     /// Bytes of a Transition's JSON in one message, for clients that read `TransitionChunk`.
     ///
-    /// Source: `tests/spec/sync-protocol.md` 1.9. Each part restarts the client's timer, which a large message would outlast.
+    /// Source: `tests/spec/sync-protocol.md` 1.9. Each part restarts the client's timer, which a large message would
+    /// outlast.
     pub chunk_bytes_max: usize,
 }
 

@@ -131,8 +131,8 @@ impl Ending {
 }
 
 impl ProtocolError {
-    /// How this fault is told (`tests/spec/sync-protocol.md` 1.6, 2.8). `FatalError` stops JavaScript clients for good, so it
-    /// is only for what a retry cannot mend; after 1011 and 1013 all clients come back and begin anew.
+    /// How this fault is told (`tests/spec/sync-protocol.md` 1.6, 2.8). `FatalError` stops JavaScript clients for good,
+    /// so it is only for what a retry cannot mend; after 1011 and 1013 all clients come back and begin anew.
     pub(crate) fn ending(&self, sent_identity: IdentityVersion) -> Ending {
         match self {
             ProtocolError::Malformed(error) => Ending::fatal(format!("WSMessageInvalidJson: {error}")),

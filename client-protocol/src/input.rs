@@ -16,7 +16,9 @@ pub struct Now {
 
 /// Everything that can happen to a session: from the client, in answer to an [`Output`](crate::Output), or from
 /// the server around it.
-#[derive(Clone, Debug)]
+///
+/// It has no `Debug`, because frames hold tokens.
+#[derive(Clone)]
 pub enum Input<'a> {
     /// The client sent a text message, not decoded.
     Frame(&'a str),
@@ -115,29 +117,37 @@ pub enum Input<'a> {
 pub enum Verdict {
     /// It names somebody.
     Accepted {
-        /// Handle of that identity, handed back with each call made under it.
+        /// Names that identity. If it is the key already in force, subscriptions are kept and nothing runs again.
         identity: IdentityKey,
         /// When it runs out, in nanoseconds since the Unix epoch; `None` for never.
         expires_at_ns: Option<u64>,
-        /// Compared with the identity in force, in all attributes: equal ones keep their subscriptions.
-        same_as_before: bool,
     },
     /// It is not valid here, and the client shall fetch another.
     Rejected {
         /// The code, a colon, and what is wrong, as the client may read it.
         error: String,
     },
-    /// Its issuer cannot be asked now: close 1013, no `AuthError`, so that the client tries again with the same token.
-    /// A verifier that breaks is not this but [`SystemFailure::Internal`].
+    /// Whether it is valid cannot be found out now: no `AuthError`, so that the client tries again with the same token.
     Unavailable {
         /// A fixed word for the Close frame, such as `AuthProviderDiscoveryFailed`.
         reason: &'static str,
+        /// Whose fault it is.
+        fault: VerifierFault,
     },
     /// It is not an admin key of this deployment.
     BadAdminKey {
         /// What is wrong, as the client may read it. The code is put in front.
         error: String,
     },
+}
+
+/// Why a token could not be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifierFault {
+    /// The issuer cannot be reached or is overloaded: close 1013 with the reason given.
+    Issuer,
+    /// The verifier itself broke: close 1011 `InternalServerError`.
+    Internal,
 }
 
 /// Why the server wants a socket to end.
@@ -147,7 +157,8 @@ pub enum SystemFailure {
     Internal,
     /// There is too much to do: close 1013 with a fixed word.
     Overloaded {
-        /// Such as `TooManyConcurrentRequests`; some words make clients wait longer (`tests/spec/sync-protocol.md` 1.8).
+        /// Such as `TooManyConcurrentRequests`; some words make clients wait longer
+        /// (`tests/spec/sync-protocol.md` 1.8).
         reason: &'static str,
     },
     /// The server stops: nothing new is begun, what runs is answered, then close 1011. Whoever cannot wait for

@@ -57,7 +57,7 @@ mod wire;
 pub use client_version::{ClientVersion, InvalidClientVersion, Support};
 pub use config::{SessionConfig, SessionLimits};
 pub use error::{CLOSE_REASON_BYTES_MAX, ProtocolError};
-pub use input::{Input, Now, SystemFailure, Verdict};
+pub use input::{Input, Now, SystemFailure, Verdict, VerifierFault};
 pub use message::*;
 pub use output::{AuthAttempt, Close, IdentityKey, Output, RunId};
 pub use session::Session;

@@ -13,7 +13,8 @@ pub struct AuthAttempt(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u64);
 
-/// The runtime's handle of an identity; the session only hands it back.
+/// The runtime's name for an identity on one socket: equal keys for identities that are equal in all attributes,
+/// whenever they run out, and different keys for different ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IdentityKey(pub u64);
 

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use crate::authentication::{Authentication, Identity, Role};
 use crate::config::SessionConfig;
 use crate::error::{Ending, ProtocolError};
-use crate::input::{Input, Now, SystemFailure, Verdict};
+use crate::input::{Input, Now, SystemFailure, Verdict, VerifierFault};
 use crate::message::{
-    ActionResponse, AuthToken, Authenticate, ClientMessage, Connect, FunctionCall, MutationResponse, Request,
-    ServerMessage, SessionId, StateVersion, Timestamp, Transition,
+    ActionResponse, AuthToken, Authenticate, ClientMessage, Connect, FunctionCall, IdentityVersion, MutationResponse,
+    Request, ServerMessage, SessionId, StateVersion, Timestamp, Transition,
 };
-use crate::output::{AuthAttempt, Close, IdentityKey, Output};
+use crate::output::{AuthAttempt, Close, Output};
 use crate::query_set::QuerySet;
 use crate::requests::{CallerRequest, Requests};
 use crate::transition::Transitions;
@@ -259,19 +259,13 @@ impl Session {
 
     fn authenticate(&mut self, message: Authenticate) -> Result<(), ProtocolError> {
         match message.token {
-            AuthToken::None => {
-                let is_same = self.authentication.identity().key == IdentityKey::ANONYMOUS;
-                self.authentication.accept(message.base_version, Identity::ANONYMOUS)?;
-                if !is_same {
-                    self.identity_changed();
-                }
-            }
+            AuthToken::None => self.accept(message.base_version, Identity::ANONYMOUS),
             AuthToken::User(_) | AuthToken::Admin { .. } => {
                 let attempt = self.authentication.verify(&message);
                 self.outputs.push_back(Output::VerifyToken { attempt, token: message.token });
+                Ok(())
             }
         }
-        Ok(())
     }
 
     fn token_verified(&mut self, attempt: AuthAttempt, verdict: Verdict) -> Result<(), ProtocolError> {
@@ -280,16 +274,16 @@ impl Session {
         }
         let verification = self.authentication.verified(attempt)?;
         match verdict {
-            Verdict::Accepted { identity, expires_at_ns, same_as_before } => {
-                let identity = Identity { key: identity, role: verification.role, expires_at_ns };
-                self.authentication.accept(verification.base_version, identity)?;
-                if !same_as_before {
-                    self.identity_changed();
-                }
+            Verdict::Accepted { identity: key, expires_at_ns } => {
+                let identity = Identity { key, role: verification.role, expires_at_ns };
+                self.accept(verification.base_version, identity)?;
             }
             Verdict::Rejected { error } => return Err(ProtocolError::TokenRejected { error }),
             Verdict::BadAdminKey { error } => return Err(ProtocolError::BadAdminKey { error }),
-            Verdict::Unavailable { reason } => return Err(ProtocolError::IssuerUnavailable { reason }),
+            Verdict::Unavailable { reason, fault: VerifierFault::Issuer } => {
+                return Err(ProtocolError::IssuerUnavailable { reason });
+            }
+            Verdict::Unavailable { fault: VerifierFault::Internal, .. } => return Err(ProtocolError::Internal),
         }
         while let Some(text) = self.authentication.next_waiting() {
             self.frame(&text)?;
@@ -297,12 +291,18 @@ impl Session {
         Ok(())
     }
 
-    /// What was computed for another identity is forgotten, a Transition under way with it.
-    fn identity_changed(&mut self) {
-        for query in self.query_set.change_identity() {
-            self.outputs.push_back(Output::DropQuery { query });
+    /// Puts an identity in force. What was computed for another one is forgotten, a Transition under way with it; a
+    /// renewed token of the same leaves all as it is.
+    fn accept(&mut self, base_version: IdentityVersion, identity: Identity) -> Result<(), ProtocolError> {
+        let earlier = self.authentication.identity().key;
+        self.authentication.accept(base_version, identity)?;
+        if identity.key != earlier {
+            for query in self.query_set.change_identity() {
+                self.outputs.push_back(Output::DropQuery { query });
+            }
+            self.transitions.give_up();
         }
-        self.transitions.give_up();
+        Ok(())
     }
 
     // ---- requests -------------------------------------------------------------------------------------------------

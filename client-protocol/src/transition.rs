@@ -15,7 +15,8 @@ use crate::wire::floor_char_boundary;
 
 /// Transitions handed over and not yet written: the one being written and one in flight behind it.
 ///
-/// Source: `DESIGN.md` section 4. With one, the socket idles while the next is computed; more would only grow stale in the queue.
+/// Source: `DESIGN.md` section 4. With one, the socket idles while the next is computed; more would only grow stale in
+/// the queue.
 const UNWRITTEN_MAX: usize = 2;
 
 /// Where a client is and where it is going.

@@ -350,8 +350,7 @@ impl Walk {
 
     fn verify(&mut self) {
         let Some((attempt, user)) = self.verification.take() else { return };
-        let same_as_before = self.client.identities[self.n_accepted] == user;
-        let verdict = Verdict::Accepted { identity: IdentityKey(user), expires_at_ns: None, same_as_before };
+        let verdict = Verdict::Accepted { identity: IdentityKey(user), expires_at_ns: None };
         self.handle(Input::TokenVerified { attempt, verdict });
         self.count_accepted(self.n_accepted + 1);
     }

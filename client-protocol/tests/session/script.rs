@@ -26,7 +26,7 @@ use serde_json::Value;
 use syncline_client_protocol::{
     AuthAttempt, AuthToken, ClientVersion, Failure, FunctionCall, IdentityKey, Input, Json, LogLines, MutationSuccess,
     Now, Output, QueryId, QueryResult, RequestId, RunId, Session, SessionConfig, SessionId, SessionLimits,
-    SystemFailure, Timestamp, Verdict,
+    SystemFailure, Timestamp, Verdict, VerifierFault,
 };
 
 /// When scripts begin, in seconds since the Unix epoch.
@@ -334,15 +334,17 @@ impl Player {
         let verdict = match verdict {
             "rejected" => Verdict::Rejected { error: text.to_owned() },
             "bad-key" => Verdict::BadAdminKey { error: text.to_owned() },
-            "unavailable" => Verdict::Unavailable { reason: "AuthProviderDiscoveryFailed" },
+            "unavailable" => {
+                Verdict::Unavailable { reason: "AuthProviderDiscoveryFailed", fault: VerifierFault::Issuer }
+            }
+            "verifier-broke" => Verdict::Unavailable { reason: "Unused", fault: VerifierFault::Internal },
             name => {
                 let mut words = text.split_whitespace().peekable();
-                let same_as_before = words.next_if_eq(&"again").is_some();
                 let expires_at_ns = words.next_if_eq(&"until").and_then(|_| words.next()).map(|seconds| {
                     let seconds: u64 = seconds.parse().expect("seconds");
                     (START_S + seconds) * 1_000_000_000
                 });
-                Verdict::Accepted { identity: self.identity(name), expires_at_ns, same_as_before }
+                Verdict::Accepted { identity: self.identity(name), expires_at_ns }
             }
         };
         let attempt = self.attempt.take().expect("a token under verification");
