@@ -9,5 +9,7 @@ mod connection;
 mod identity;
 #[path = "session/queries.rs"]
 mod queries;
+#[path = "session/recorded.rs"]
+mod recorded;
 #[path = "session/requests.rs"]
 mod requests;

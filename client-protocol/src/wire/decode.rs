@@ -194,7 +194,10 @@ impl Members<'_> {
         match (token_identifier, user.optional_string("issuer")?, user.optional_string("subject")?) {
             (Some(token_identifier), _, _) => Ok(token_identifier),
             (None, Some(issuer), Some(subject)) => Ok(format!("{issuer}|{subject}").into()),
-            (None, _, _) => Err(WireError::Missing { member: at.to_owned(), expected: ACTING_AS }),
+            (None, _, _) => {
+                let found = "an object with neither".to_owned();
+                Err(WireError::Unexpected { member: at.to_owned(), expected: ACTING_AS, found })
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ const { WebSocketServer } = require("ws");
 const { version } = require("convex/package.json");
 
 const frames = [];
+let sockets = 0;
 let during = "";
 let refusals = 0;
 let losses = 0;
@@ -28,6 +29,7 @@ function encodeTs(value) {
 
 /** One socket: keeps the versions, answers everything with something. */
 function serve(socket) {
+  const number = sockets++;
   let at = { querySet: 0, identity: 0, ts: encodeTs(0n) };
   const send = (message) => socket.send(JSON.stringify(message));
   const move = (change, modifications) => {
@@ -38,7 +40,8 @@ function serve(socket) {
   };
   socket.on("message", (data, isBinary) => {
     const text = data.toString();
-    frames.push({ during, text, ...(isBinary ? { isBinary } : {}) });
+    if (isBinary) throw new Error("a binary message");
+    frames.push({ during, socket: number, text });
     const message = JSON.parse(text);
     switch (message.type) {
       case "ModifyQuerySet":

@@ -20,6 +20,7 @@ import websockets
 
 VERSION = importlib.metadata.version("convex")
 frames = []
+sockets = 0
 headers = {}
 during = "connect, subscribe, unsubscribe"
 clock = 1_700_000_000_000_000_000
@@ -41,7 +42,9 @@ async def messages(socket):
 
 async def serve(socket):
     """One socket: keeps the versions, answers everything with something."""
-    global losses
+    global losses, sockets
+    number = sockets
+    sockets += 1
     at = {"querySet": 0, "identity": 0, "ts": encode_ts(0)}
     headers.setdefault("Convex-Client", socket.request.headers.get("Convex-Client"))
 
@@ -54,7 +57,7 @@ async def serve(socket):
         at = end
 
     async for text in messages(socket):
-        frames.append({"during": during, "text": text})
+        frames.append({"during": during, "socket": number, "text": text})
         message = json.loads(text)
         kind = message["type"]
         if kind == "ModifyQuerySet":

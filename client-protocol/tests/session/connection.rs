@@ -279,7 +279,7 @@ fn only_clients_that_can_put_it_together_get_parts() {
     }
 }
 
-/// spec: S16, S17, R7
+/// spec: S16, S17
 #[test]
 fn parts_follow_each_other_and_make_up_a_transition() {
     let mut player = Player::new(SessionConfig { client: client("npm-1.28.0"), limits: SessionLimits::default() });

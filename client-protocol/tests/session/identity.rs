@@ -517,7 +517,7 @@ fn an_admin_may_act_as_a_user() {
         check(&format!(
             r#"
             > {{"type":"Authenticate","baseVersion":0,"tokenType":"Admin","value":"key","{name}":{{"name":"Ann","issuer":"https://i"}}}}
-            < FatalError WSMessageInvalidJson: `{name}` is missing: expected an object with a `tokenIdentifier`, or with an `issuer` and a `subject`
+            < FatalError WSMessageInvalidJson: `{name}`: expected an object with a `tokenIdentifier`, or with an `issuer` and a `subject`, found an object with neither
             < close without code
             "#
         ));

@@ -42,6 +42,8 @@ pub struct Player {
     runs: BTreeMap<QueryId, RunId>,
     /// Runs that the session may have given up since.
     kept: BTreeMap<QueryId, RunId>,
+    mutations: Vec<RequestId>,
+    actions: Vec<RequestId>,
     identities: Vec<String>,
     rendered: Vec<String>,
     texts: Vec<Value>,
@@ -108,6 +110,8 @@ impl Player {
             attempt: None,
             runs: BTreeMap::new(),
             kept: BTreeMap::new(),
+            mutations: Vec::new(),
+            actions: Vec::new(),
             identities: vec!["nobody".to_owned()],
             rendered: Vec::new(),
             texts: Vec::new(),
@@ -117,6 +121,28 @@ impl Player {
 
     fn take_rendered(&mut self) -> Vec<String> {
         std::mem::take(&mut self.rendered)
+    }
+
+    /// Answers everything that is asked, until nothing is.
+    pub fn answer_all(&mut self) {
+        loop {
+            if self.attempt.is_some() {
+                self.input("! token someone");
+            } else if let Some(query) = self.runs.keys().next().copied() {
+                self.input(&format!("= {} []", query.0));
+            } else if let Some(request) = self.mutations.pop() {
+                self.input(&format!("! done {} @8 null", request.0));
+            } else if let Some(request) = self.actions.pop() {
+                self.input(&format!("! acted {} null", request.0));
+            } else {
+                return;
+            }
+            self.poll();
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// The messages sent, whole.
@@ -165,9 +191,11 @@ impl Player {
             }
             Output::DropQuery { query } => format!("drop {}", query.0),
             Output::RunMutation { request, call, identity, session } => {
+                self.mutations.push(request);
                 format!("mutation {} {}{}", request.0, self.call(&call), self.caller(identity, session))
             }
             Output::RunAction { request, call, identity, session } => {
+                self.actions.push(request);
                 format!("action {} {}{}", request.0, self.call(&call), self.caller(identity, session))
             }
             Output::Send(message) => {
