@@ -20,7 +20,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::value::{Object, Value, ValueKind, object_depth, object_size};
+use crate::value::{Object, Value, ValueKind};
 
 /// Most elements of an array. Source: `tests/spec/data-and-functions.md` 1.7, as for the other limits here.
 pub const ARRAY_LEN_MAX: usize = 8192;
@@ -33,15 +33,6 @@ pub const NESTING_MAX: usize = 64;
 
 /// Largest value, in bytes as [`Value::size`] counts them.
 pub const VALUE_SIZE_MAX: usize = 1 << 25;
-
-/// Deepest nesting of a document, which is itself the first level.
-pub const DOCUMENT_NESTING_MAX: usize = 16;
-
-/// Largest document with its system fields, in bytes as [`Value::size`] counts them.
-pub const DOCUMENT_SIZE_MAX: usize = 1 << 20;
-
-/// Largest arguments and largest result of a function, in bytes as [`Value::size`] counts them.
-pub const ARGUMENTS_SIZE_MAX: usize = 1 << 24;
 
 /// The standard alphabet, written with padding, read with or without it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -182,17 +173,4 @@ pub fn object_from_json(text: &str) -> Result<Object, JsonError> {
 #[must_use]
 pub fn object_to_json(object: &Object) -> String {
     to_json_string(&encode::FormattedObject(object, Format::Encoded))
-}
-
-/// Checks the limits of a document, system fields included: its size and its nesting.
-pub fn check_document_limits(document: &Object) -> Result<(), JsonError> {
-    let found = object_depth(document);
-    if found > DOCUMENT_NESTING_MAX {
-        return Err(JsonErrorKind::TooNested { found, limit: DOCUMENT_NESTING_MAX }.at_top());
-    }
-    let found = object_size(document);
-    if found > DOCUMENT_SIZE_MAX {
-        return Err(JsonErrorKind::TooLarge { found, limit: DOCUMENT_SIZE_MAX }.at_top());
-    }
-    Ok(())
 }

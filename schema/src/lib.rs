@@ -38,8 +38,8 @@ pub use id::{
 };
 pub use index::{BY_CREATION_TIME, BY_ID, IndexDefinition, by_creation_time_key, by_id_key, document_keys, write_key};
 pub use json::{
-    ARGUMENTS_SIZE_MAX, ARRAY_LEN_MAX, DOCUMENT_NESTING_MAX, DOCUMENT_SIZE_MAX, Format, JsonError, JsonErrorKind,
-    NESTING_MAX, OBJECT_LEN_MAX, Tag, VALUE_SIZE_MAX, check_document_limits, object_from_json, object_to_json,
+    ARRAY_LEN_MAX, Format, JsonError, JsonErrorKind, NESTING_MAX, OBJECT_LEN_MAX, Tag, VALUE_SIZE_MAX,
+    object_from_json, object_to_json,
 };
 pub use name::{
     CREATION_TIME_FIELD, FIELD_NAME_LEN_MAX, FieldPath, ID_FIELD, IDENTIFIER_LEN_MAX, NameError, check_field_name,
@@ -47,10 +47,10 @@ pub use name::{
 };
 pub use path::{FunctionPath, PathError};
 pub use range::{Bound, KeyRange, RangeError, RangeOp, RangePart, RangeSet, compile_range};
-pub use table::{Doc, Id, Table, document_json};
+pub use table::{Doc, Id, Table};
 pub use timestamp::Timestamp;
 pub use validator::{
     CheckError, FieldValidator, Finding, FindingKind, TableNumbers, UnsupportedLiteral, Validator, ValidatorError,
     ValidatorErrorKind,
 };
-pub use value::{Object, Value, ValueKind, object_at, object_depth, object_size};
+pub use value::{Object, Value, ValueKind, object_at};

@@ -23,12 +23,6 @@ impl KeyRange {
         KeyRange { start: Vec::new(), end: None }
     }
 
-    /// One key.
-    #[must_use]
-    pub fn point(key: &[u8]) -> KeyRange {
-        KeyRange { start: key.to_vec(), end: Some([key, &[0]].concat()) }
-    }
-
     /// The keys from `start` to `end`; none when `end` is below `start`.
     #[must_use]
     pub fn new(start: Vec<u8>, end: Option<Vec<u8>>) -> KeyRange {

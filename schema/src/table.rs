@@ -15,7 +15,7 @@ use serde::ser::{Error as _, Serializer};
 use serde_json::value::RawValue;
 
 use crate::definition::TableDefinition;
-use crate::field_type::{DecodeError, FieldType, encode_json};
+use crate::field_type::{DecodeError, FieldType};
 use crate::id::{DocumentId, IdText};
 use crate::json::object_from_json;
 use crate::name::{CREATION_TIME_FIELD, ID_FIELD, is_system_field};
@@ -163,7 +163,7 @@ pub struct Doc<T> {
 }
 
 impl<T: Table> Doc<T> {
-    /// Reads a stored document: the canonical text with its system fields.
+    /// Reads a stored document: the text of its fields and the system fields, as [`Value::to_json`] writes it.
     pub fn from_json(json: Arc<str>) -> Result<Doc<T>, DecodeError> {
         match decode_document::<T>(&json) {
             Ok((value, SystemFields { id: Some(id), creation_time: Some(creation_time) })) => {
@@ -174,13 +174,6 @@ impl<T: Table> Doc<T> {
             }),
             Err(error) => Err(explain_document::<T>(&json, &error)),
         }
-    }
-
-    /// A document as it is stored once it has its system fields.
-    #[must_use]
-    pub fn new(id: Id<T>, creation_time: f64, value: T) -> Doc<T> {
-        let json = document_json(&value, id.into(), creation_time).into();
-        Doc { id, creation_time, value, json }
     }
 }
 
@@ -209,12 +202,6 @@ fn explain_document<T: Table>(json: &str, error: &serde_json::Error) -> DecodeEr
             }
         }
     }
-}
-
-/// The stored text of a new document: its fields and the system fields, keys in byte order.
-#[must_use]
-pub fn document_json<T: Table>(value: &T, id: DocumentId, creation_time: f64) -> String {
-    system_fields::insert(&encode_json(value), id, creation_time)
 }
 
 impl<T> Deref for Doc<T> {

@@ -122,7 +122,7 @@ impl Validator {
     }
 
     /// Adds the names of all tables that the validator names with `v.id`.
-    pub fn collect_tables<'a>(&'a self, tables: &mut Vec<&'a str>) {
+    pub(crate) fn collect_tables<'a>(&'a self, tables: &mut Vec<&'a str>) {
         match self {
             Validator::Id(table) => tables.push(table),
             Validator::Array(element) => element.collect_tables(tables),
@@ -152,8 +152,7 @@ impl Validator {
     }
 
     /// Whether some value that fits can have a field at the path.
-    #[must_use]
-    pub fn can_have(&self, path: &FieldPath) -> bool {
+    pub(crate) fn can_have(&self, path: &FieldPath) -> bool {
         self.any_at(path.parts(), &|_| true)
     }
 }

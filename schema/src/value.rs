@@ -105,7 +105,9 @@ impl Value {
             Value::String(s) => 2 + s.len(),
             Value::Bytes(b) => 2 + b.len(),
             Value::Array(items) => 2 + items.iter().map(Value::size).sum::<usize>(),
-            Value::Object(fields) => object_size(fields),
+            Value::Object(fields) => {
+                2 + fields.iter().map(|(name, value)| name.len() + 1 + value.size()).sum::<usize>()
+            }
         }
     }
 
@@ -114,7 +116,7 @@ impl Value {
     pub fn depth(&self) -> usize {
         match self {
             Value::Array(items) => 1 + items.iter().map(Value::depth).max().unwrap_or(0),
-            Value::Object(fields) => object_depth(fields),
+            Value::Object(fields) => 1 + fields.values().map(Value::depth).max().unwrap_or(0),
             _ => 0,
         }
     }
@@ -139,18 +141,6 @@ fn at_parts<'a>(mut value: Option<&'a Value>, parts: &[String]) -> Option<&'a Va
         value = fields.get(part);
     }
     value
-}
-
-/// The size of an object that is not wrapped in a [`Value`]; see [`Value::size`].
-#[must_use]
-pub fn object_size(fields: &Object) -> usize {
-    2 + fields.iter().map(|(name, value)| name.len() + 1 + value.size()).sum::<usize>()
-}
-
-/// The depth of an object that is not wrapped in a [`Value`]; see [`Value::depth`].
-#[must_use]
-pub fn object_depth(fields: &Object) -> usize {
-    1 + fields.values().map(Value::depth).max().unwrap_or(0)
 }
 
 impl Ord for Value {

@@ -8,7 +8,7 @@ use syncline_schema::serde::de::{MapAccess, Visitor};
 use syncline_schema::serde::{Deserializer, Serializer};
 use syncline_schema::{
     Bytes, DecodeError, Doc, DocumentId, FieldType, FindingKind, Id, JsonErrorKind, Nullable, Table, TableDefinition,
-    Validator, Value, decode_json, decode_value, document_json, encode_json, object_from_json,
+    Validator, Value, decode_json, decode_value, encode_json, object_from_json,
 };
 
 /// What `derive(Object)` or `derive(Table)` makes of a struct; see the documentation of `syncline_schema::field`.
@@ -293,30 +293,4 @@ fn a_stored_document_that_does_not_fit_its_type_is_explained() {
     assert!(matches!(error, DecodeError::Finding(finding) if finding.path == ".balance"));
     let error = not_fitting(r#"{"_creationTime":12.5,"balance":5.0,"id":1.0}"#.into());
     assert!(matches!(error, DecodeError::Refused { detail } if detail.contains("`_id`")));
-}
-
-#[test]
-fn a_new_document_gets_its_system_fields_where_the_order_of_keys_has_them() {
-    let id: DocumentId = DocumentId::parse(ID).unwrap();
-    assert_eq!(document_json(&account(), id, 12.5), *stored());
-    assert_eq!(Doc::new(id.into(), 12.5, account()), Doc::from_json(stored()).unwrap());
-
-    fields!(Upper, of_table, { a: Option<f64> = "A" at 0, b: Option<f64> = "b" at 1 });
-    impl Table for Upper {
-        const NAME: &'static str = "upper";
-
-        fn definition() -> TableDefinition {
-            TableDefinition::new(Self::NAME, Self::validator())
-        }
-    }
-    let system = format!(r#""_creationTime":1.0,"_id":"{ID}""#);
-    for (a, b, expected) in [
-        (None, None, format!("{{{system}}}")),
-        (Some(1.0), None, format!(r#"{{"A":1.0,{system}}}"#)),
-        (None, Some(2.0), format!(r#"{{{system},"b":2.0}}"#)),
-        (Some(1.0), Some(2.0), format!(r#"{{"A":1.0,{system},"b":2.0}}"#)),
-    ] {
-        assert_eq!(document_json(&Upper { a, b }, id, 1.0), expected);
-        assert_eq!(object_from_json(&expected).map(|object| Value::Object(object).to_json()), Ok(expected));
-    }
 }

@@ -1,4 +1,4 @@
-//! `_id` and `_creationTime`: read beside a table's own fields, and put among them.
+//! `_id` and `_creationTime`, read beside a table's own fields.
 
 use std::fmt;
 
@@ -7,12 +7,11 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::field::Seed;
-use crate::field_type::{FieldType, encode_json};
+use crate::field_type::FieldType;
 use crate::id::DocumentId;
-use crate::json::{KeyText, object_from_json, object_to_json};
+use crate::json::KeyText;
 use crate::name::{CREATION_TIME_FIELD, ID_FIELD};
 use crate::table::decode_id;
-use crate::value::Value;
 
 /// The system fields that a document has.
 #[derive(Default)]
@@ -28,37 +27,6 @@ pub(super) fn decode_document<T: FieldType>(json: &str) -> Result<(T, SystemFiel
     let value = T::decode(Document { inner: &mut deserializer, system_fields: &mut system_fields })?;
     deserializer.end()?;
     Ok((value, system_fields))
-}
-
-/// Puts the system fields into the text of an object, where the order of keys has them.
-///
-/// # Panics
-///
-/// When the table is not written as an object, against the contract of `Table`.
-pub(super) fn insert(fields: &str, id: DocumentId, creation_time: f64) -> String {
-    // No field of a user's starts with an underscore. Mostly all start with a lower-case letter, which sorts after.
-    match fields.as_bytes() {
-        [b'{', b'"', first, ..] if *first <= b'_' => insert_among(fields, id, creation_time),
-        [b'{', rest @ ..] => {
-            let mut document = String::with_capacity(fields.len() + 96);
-            document.push_str(r#"{"_creationTime":"#);
-            document.push_str(&encode_json(&creation_time));
-            document.push_str(r#","_id":""#);
-            document.push_str(&id.text());
-            document.push_str(if rest == b"}" { r#"""# } else { r#"","# });
-            document.push_str(&fields[1..]);
-            document
-        }
-        _ => panic!("a table is written as an object, not as {fields}"),
-    }
-}
-
-/// The slow way, for fields that sort before an underscore.
-fn insert_among(fields: &str, id: DocumentId, creation_time: f64) -> String {
-    let mut object = object_from_json(fields).expect("a table is written as an object within the limits");
-    object.insert(ID_FIELD.to_owned(), Value::from(&*id.text()));
-    object.insert(CREATION_TIME_FIELD.to_owned(), Value::Float64(creation_time));
-    object_to_json(&object)
 }
 
 /// A source that keeps the system fields back.
