@@ -55,24 +55,20 @@ fn check_decoded(id: &str, value: &Value, server: &Tree) {
     assert_eq!(value.kind().name(), text(&server["type"]), "{id}");
     assert_eq!(value.size() as u64, server["size"].as_u64().unwrap(), "{id}: size");
     assert_eq!(value.depth() as u64, server["nesting"].as_u64().unwrap(), "{id}: nesting");
-    let mut key = Vec::new();
-    write_key(Some(value), &mut key);
-    let written = |format| {
-        let mut out = String::new();
-        value.write_json_as(format, &mut out);
-        out
-    };
-    for (name, found) in [
-        ("encoded", written(Format::Encoded)),
-        ("clean_json", written(Format::Clean)),
-        ("export_json", written(Format::Export)),
-        ("display", value.to_string()),
-        ("sort_key_hex", hex(&key)),
-    ] {
-        // The cases that are built have no texts.
-        if let Some(expected) = server[name].as_str() {
-            assert_eq!(found, expected, "{id}: {name}");
-        }
+    // The cases that are built have no texts.
+    if server["encoded"].is_string() {
+        let written = |format| {
+            let mut out = String::new();
+            value.write_json_as(format, &mut out);
+            out
+        };
+        let mut key = Vec::new();
+        write_key(Some(value), &mut key);
+        assert_eq!(written(Format::Encoded), text(&server["encoded"]), "{id}");
+        assert_eq!(written(Format::Clean), text(&server["clean_json"]), "{id}");
+        assert_eq!(written(Format::Export), text(&server["export_json"]), "{id}");
+        assert_eq!(value.to_string(), text(&server["display"]), "{id}");
+        assert_eq!(hex(&key), text(&server["sort_key_hex"]), "{id}");
     }
     assert_eq!(Value::from_json(&value.to_json()).as_ref(), Ok(value), "{id}: what is written reads back the same");
 }
