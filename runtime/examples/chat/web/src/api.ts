@@ -26,7 +26,7 @@ export interface Message {
 
 /** The data of a `ConvexError` that the functions below throw. */
 export interface AppErrorData {
-  code: "UNAUTHENTICATED" | "INVALID";
+  code: "UNAUTHENTICATED" | "UNKNOWN_USER" | "INVALID";
   message: string;
 }
 

@@ -125,8 +125,10 @@ function useIssuer(): "unknown" | "available" | "missing" {
     const ask = async () => {
       try {
         const response = await fetch("/dev-issuer/.well-known/openid-configuration", { signal: stop.signal });
-        if (response.ok) return setIssuer("available");
-        if (response.status === 404) return setIssuer("missing");
+        // Without an issuer the address is one of the page's own, and gives the page.
+        const isDiscovery = response.headers.get("Content-Type")?.startsWith("application/json") ?? false;
+        if (response.ok && isDiscovery) return setIssuer("available");
+        if (response.ok || response.status === 404) return setIssuer("missing");
       } catch {
         if (stop.signal.aborted) return;
       }
