@@ -59,9 +59,12 @@ impl<T: FieldType, E: Into<Error>> Returned for Result<T, E> {
     }
 }
 
-/// The result of a function with our error.
-pub fn returned<R: Returned>(returned: R) -> Result<R::Value, Error> {
-    returned.into_result()
+/// What the caller of a function is told, by what it returned.
+pub fn returned<R: Returned>(returned: R) -> Result<String, FunctionError> {
+    match returned.into_result() {
+        Ok(value) => encode(&value),
+        Err(error) => Err(error.into_failure()),
+    }
 }
 
 /// The validator of what a function returns.
@@ -70,7 +73,7 @@ pub fn returned_validator<R: Returned>() -> Validator {
 }
 
 /// Runs a function: `body` is its code, which gets the context and the decoded arguments.
-pub fn handle<D, C, A, R, F, B>(
+pub fn handle<D, C, A, F, B>(
     run: Arc<Run>,
     arguments: Arc<str>,
     body: B,
@@ -79,17 +82,13 @@ where
     D: Definition,
     C: Context,
     A: FieldType + Send + 'static,
-    R: FieldType,
-    F: Future<Output = Result<R, Error>> + Send + 'static,
+    F: Future<Output = Result<String, FunctionError>> + Send + 'static,
     B: FnOnce(C, A) -> F + Send + 'static,
 {
     Box::pin(async move {
         let decoded = args::decode::<D, A>(&run, &arguments)?;
         drop(arguments);
-        match body(C::of(run), decoded).await {
-            Ok(value) => encode(&value),
-            Err(error) => Err(error.into_failure()),
-        }
+        body(C::of(run), decoded).await
     })
 }
 

@@ -25,6 +25,7 @@ pub mod tx;
 pub mod users;
 
 pub use args::Arguments;
+pub use auth::UserIdentity;
 pub use context::{ActionCtx, MutationCtx, QueryCtx};
 pub use error::{AppError, Error, Result};
 pub use syncline_macros::{Object, Table, action, mutation, query};

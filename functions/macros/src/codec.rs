@@ -71,9 +71,9 @@ pub(crate) fn field_validators(fields: &[Field]) -> TokenStream {
 
 /// Statements that write `fields`, each reached through `access`, as fields of `object`.
 pub(crate) fn write_fields(fields: &[Field], access: impl Fn(&Ident) -> TokenStream) -> TokenStream {
-    let writes = fields.iter().map(|Field { ident, wire, .. }| {
+    let writes = fields.iter().map(|Field { ident, wire, ty }| {
         let value = access(ident);
-        quote!(object.field(#wire, #value)?;)
+        quote_spanned!(ty.span()=> object.field::<#ty>(#wire, #value)?;)
     });
     quote!(#(#writes)*)
 }
@@ -92,10 +92,21 @@ pub(crate) struct Target<'a> {
 pub(crate) fn visitor(target: &Target<'_>, fields: &[Field], extra: Extra) -> TokenStream {
     let Target { ty, constructor, generics } = target;
     let wires: Vec<_> = fields.iter().map(|field| &field.wire).collect();
-    let idents: Vec<_> = fields.iter().map(|field| &field.ident).collect();
     let types: Vec<_> = fields.iter().map(|field| &field.ty).collect();
     let slots: Vec<_> = (0..fields.len()).map(|i| format_ident!("field_{i}")).collect();
-    let places = 0..fields.len();
+    // At the place of the type, so that a type that cannot be a field is complained of once.
+    let reads = fields.iter().zip(&slots).enumerate().map(|(place, (Field { ty, .. }, slot))| {
+        let seed = quote_spanned!(ty.span()=> ::syncline::__macro::field::FieldSeed::<#ty>::new());
+        quote_spanned!(ty.span()=> #place => {
+            #slot = ::core::option::Option::Some(
+                ::syncline::__macro::de::MapAccess::next_value_seed(&mut map, #seed)?,
+            );
+        })
+    });
+    let values = fields.iter().zip(&slots).map(|(Field { ident, wire, ty }, slot)| {
+        let value = quote_spanned!(ty.span()=> ::syncline::__macro::field::present::<#ty, __A::Error>(#slot, #wire)?);
+        quote!(#ident: #value,)
+    });
     let keys = match extra {
         Extra::Refused => quote!(of_object),
         Extra::System => quote!(of_table),
@@ -122,18 +133,11 @@ pub(crate) fn visitor(target: &Target<'_>, fields: &[Field], extra: Extra) -> To
                     ::syncline::__macro::de::MapAccess::next_key_seed(&mut map, KEYS)?
                 {
                     match place {
-                        #(#places => {
-                            #slots = ::core::option::Option::Some(::syncline::__macro::de::MapAccess::next_value_seed(
-                                &mut map,
-                                ::syncline::__macro::field::FieldSeed::new(),
-                            )?);
-                        })*
+                        #(#reads)*
                         _ => ::syncline::__macro::field::skip(&mut map)?,
                     }
                 }
-                ::core::result::Result::Ok(#constructor {
-                    #(#idents: ::syncline::__macro::field::present(#slots, #wires)?,)*
-                })
+                ::core::result::Result::Ok(#constructor { #(#values)* })
             }
         }
     }

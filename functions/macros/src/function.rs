@@ -49,7 +49,7 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> Tok
         Ok(Item::Fn(function)) => function,
         Ok(other) => {
             let problem = format!("#[{}] goes on an `async fn`", kind.attribute());
-            let error = syn::Error::new(other.span(), problem).into_compile_error();
+            let error = syn::Error::new_spanned(&other, problem).into_compile_error();
             return quote!(#error #item);
         }
         Err(error) => return error.into_compile_error(),
@@ -58,8 +58,11 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> Tok
         Ok(definition) => quote!(#function #definition),
         Err(error) => {
             let error = error.into_compile_error();
-            let ident = &function.sig.ident;
-            let visibility = &function.vis;
+            if function.sig.receiver().is_some() {
+                // A method's block has no room for the enum.
+                return quote!(#error #function);
+            }
+            let (ident, visibility) = (&function.sig.ident, &function.vis);
             quote! {
                 #error
                 #function
@@ -130,7 +133,7 @@ fn definition(kind: Kind, options: TokenStream, function: &ItemFn) -> syn::Resul
                     'static,
                     ::core::result::Result<::std::string::String, ::syncline::__macro::FunctionError>,
                 > {
-                    ::syncline::__macro::handle::<Self, _, _, _, _, _>(
+                    ::syncline::__macro::handle::<Self, _, _, _, _>(
                         run,
                         arguments,
                         |ctx: ::syncline::__macro::contexts::#kind_name, arguments: Arguments| async move {

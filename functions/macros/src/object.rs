@@ -1,7 +1,7 @@
 //! `derive(Object)`: structs, unions of literals, and unions of tagged objects.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, Ident, LitStr};
 
@@ -237,9 +237,16 @@ fn tagged_variant(name: &Ident, variant: &Variant<'_>, tag: &str, spelling: Spel
     let visitor = codec::visitor(&target, &fields, Extra::Refused);
     // The tag stands where the order of names puts it.
     let split = fields.partition_point(|field| field.wire.as_str() < tag);
-    let before = codec::write_fields(&fields[..split], |ident| quote!(#ident));
-    let after = codec::write_fields(&fields[split..], |ident| quote!(#ident));
+    // Fields are bound to names that generated code uses for nothing else.
+    let bound = |ident: &Ident| format_ident!("field_{}", syn::ext::IdentExt::unraw(ident));
+    let access = |ident: &Ident| {
+        let name = bound(ident);
+        quote!(#name)
+    };
+    let before = codec::write_fields(&fields[..split], access);
+    let after = codec::write_fields(&fields[split..], access);
     let idents: Vec<_> = fields.iter().map(|field| &field.ident).collect();
+    let names: Vec<_> = idents.iter().map(|ident| bound(ident)).collect();
     Ok(TaggedVariant {
         validator: quote!(::syncline::__macro::object(::std::vec![
             (#tag, ::syncline::__macro::FieldValidator::required(::syncline::__macro::Validator::literal(#wire))),
@@ -249,7 +256,7 @@ fn tagged_variant(name: &Ident, variant: &Variant<'_>, tag: &str, spelling: Spel
             #visitor
             ::syncline::__macro::field::decode_fields(fields, FieldsVisitor(::core::marker::PhantomData))
         }),
-        encode: quote!(#name::#ident { #(#idents),* } => {
+        encode: quote!(#name::#ident { #(#idents: #names),* } => {
             #before
             object.literal(#tag, #wire)?;
             #after

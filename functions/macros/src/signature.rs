@@ -1,9 +1,7 @@
 //! Parsing of a function's signature. Each mistake is answered with the signature as it should be.
 
-use proc_macro2::Span;
-use quote::quote;
-use syn::spanned::Spanned;
-use syn::{FnArg, GenericArgument, ItemFn, Pat, PatType, PathArguments, ReturnType, Signature, Type};
+use quote::{ToTokens, quote};
+use syn::{FnArg, GenericArgument, ItemFn, Pat, PatType, PathArguments, ReturnType, Signature, Type, TypePath};
 
 use crate::codec::Field;
 use crate::names::{Spelling, check_identifier};
@@ -67,7 +65,7 @@ pub(crate) fn check(kind: Kind, spelling: Spelling, item: &ItemFn) -> syn::Resul
     let mut parameters = Vec::new();
     for argument in signature.inputs.iter().skip(1) {
         if let FnArg::Typed(argument) = argument {
-            parameters.push(check_parameter(spelling, argument)?);
+            parameters.push(check_parameter(kind, signature, spelling, argument)?);
         }
     }
     if parameters.len() > PARAMETERS_MAX {
@@ -75,33 +73,23 @@ pub(crate) fn check(kind: Kind, spelling: Spelling, item: &ItemFn) -> syn::Resul
             "{} parameters, at most {PARAMETERS_MAX}: gather them in a struct with derive(Object)",
             parameters.len()
         );
-        return Err(syn::Error::new(signature.inputs.span(), text));
+        return Err(syn::Error::new_spanned(&signature.inputs, text));
     }
     Ok(Checked { parameters, returned: check_return(kind, signature)? })
 }
 
 /// The message `problem`, followed by the signature as it should be.
-fn wrong(kind: Kind, signature: &Signature, span: Span, problem: &str) -> syn::Error {
+fn wrong(kind: Kind, signature: &Signature, at: &dyn ToTokens, problem: &str) -> syn::Error {
     let name = &signature.ident;
-    let parameters: String = signature
-        .inputs
-        .iter()
-        .filter(|argument| !is_context(argument))
-        .filter_map(|argument| match argument {
-            FnArg::Receiver(_) => None,
-            FnArg::Typed(argument) => {
-                let (pat, ty) = (&argument.pat, &argument.ty);
-                Some(format!(", {}: {}", quote!(#pat), tidy(&quote!(#ty).to_string())))
-            }
-        })
-        .collect();
+    let parameters: String =
+        signature.inputs.iter().filter_map(|argument| right_parameter(signature, argument)).collect();
     let returned = match &signature.output {
         ReturnType::Type(_, ty) if result_inside(ty).is_some() => tidy(&quote!(#ty).to_string()),
         ReturnType::Type(_, ty) => format!("Result<{}>", tidy(&quote!(#ty).to_string())),
         ReturnType::Default => "Result<()>".to_owned(),
     };
-    syn::Error::new(
-        span,
+    syn::Error::new_spanned(
+        at,
         format!(
             "{problem}\n\nlike this:\n\n    #[{}]\n    async fn {name}(ctx: &{}{parameters}) -> {returned}",
             kind.attribute(),
@@ -110,32 +98,51 @@ fn wrong(kind: Kind, signature: &Signature, span: Span, problem: &str) -> syn::E
     )
 }
 
+/// `, name: Type`, as a parameter should be; `None` for the context and `self`.
+fn right_parameter(signature: &Signature, argument: &FnArg) -> Option<String> {
+    let FnArg::Typed(PatType { pat, ty, .. }) = argument else { return None };
+    if context_kind(ty).is_some() {
+        return None;
+    }
+    let name = match &**pat {
+        Pat::Ident(pattern) => pattern.ident.to_string(),
+        _ => "argument".to_owned(),
+    };
+    let is_parameter =
+        |path: &TypePath| signature.generics.type_params().any(|parameter| path.path.is_ident(&parameter.ident));
+    let ty = match &**ty {
+        Type::Path(path) if is_parameter(path) => "String".to_owned(),
+        ty => owned_form(ty).unwrap_or_else(|| tidy(&quote!(#ty).to_string())),
+    };
+    Some(format!(", {name}: {ty}"))
+}
+
 /// Token streams print with spaces between all tokens; people do not write so.
 fn tidy(tokens: &str) -> String {
     tokens.replace(" < ", "<").replace(" >", ">").replace(" :: ", "::").replace(" ,", ",").replace("& ", "&")
 }
 
 fn check_qualifiers(kind: Kind, signature: &Signature) -> syn::Result<()> {
-    let wrong = |span: Span, problem: &str| Err(wrong(kind, signature, span, problem));
+    let wrong = |at: &dyn ToTokens, problem: &str| Err(wrong(kind, signature, at, problem));
     let a = kind.with_article();
     if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
-        return wrong(receiver.span(), &format!("{a} is a free function, without `self`"));
+        return wrong(receiver, &format!("{a} is a free function, without `self`"));
     }
     if let Some(token) = &signature.unsafety {
-        return wrong(token.span(), &format!("{a} is not `unsafe`"));
+        return wrong(token, &format!("{a} is not `unsafe`"));
     }
     if let Some(token) = &signature.abi {
-        return wrong(token.span(), &format!("{a} has no `extern`"));
+        return wrong(token, &format!("{a} has no `extern`"));
     }
     if let Some(token) = &signature.variadic {
-        return wrong(token.span(), &format!("{a} has named parameters only"));
+        return wrong(token, &format!("{a} has named parameters only"));
     }
     if let Some(parameter) = signature.generics.params.first() {
         let problem = format!("{a} is one function on the wire, so it has no type parameters and no lifetimes");
-        return wrong(parameter.span(), &problem);
+        return wrong(parameter, &problem);
     }
     if signature.asyncness.is_none() {
-        return wrong(signature.fn_token.span(), &format!("{a} is an `async fn`"));
+        return wrong(&signature.fn_token, &format!("{a} is an `async fn`"));
     }
     Ok(())
 }
@@ -143,19 +150,19 @@ fn check_qualifiers(kind: Kind, signature: &Signature) -> syn::Result<()> {
 fn check_context(kind: Kind, signature: &Signature) -> syn::Result<()> {
     let expected = format!("the first parameter of {} is its context, `&{}`", kind.with_article(), kind.context());
     let Some(FnArg::Typed(first)) = signature.inputs.first() else {
-        return Err(wrong(kind, signature, signature.ident.span(), &expected));
+        return Err(wrong(kind, signature, &signature.ident, &expected));
     };
     match context_kind(&first.ty) {
         Some((found, true)) if found == kind => Ok(()),
         Some((found, true)) => {
             let problem = format!("{expected}; `{}` is the context of {}", found.context(), found.with_article());
-            Err(wrong(kind, signature, first.ty.span(), &problem))
+            Err(wrong(kind, signature, &first.ty, &problem))
         }
         Some((_, false)) => {
             let problem = format!("{expected}: borrowed, neither owned nor `&mut`");
-            Err(wrong(kind, signature, first.ty.span(), &problem))
+            Err(wrong(kind, signature, &first.ty, &problem))
         }
-        None => Err(wrong(kind, signature, first.ty.span(), &expected)),
+        None => Err(wrong(kind, signature, &first.ty, &expected)),
     }
 }
 
@@ -171,40 +178,35 @@ fn context_kind(ty: &Type) -> Option<(Kind, bool)> {
     Some((kind, borrowed))
 }
 
-fn is_context(argument: &FnArg) -> bool {
-    matches!(argument, FnArg::Typed(argument) if context_kind(&argument.ty).is_some())
-}
-
-fn check_parameter(spelling: Spelling, argument: &PatType) -> syn::Result<Field> {
-    let ident = match &*argument.pat {
+fn check_parameter(kind: Kind, signature: &Signature, spelling: Spelling, argument: &PatType) -> syn::Result<Field> {
+    let PatType { pat, ty, .. } = argument;
+    let ident = match &**pat {
         Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => pattern.ident.clone(),
         other => {
-            return Err(syn::Error::new(
-                other.span(),
-                "parameters are the arguments by name: write `name: Type`, and take it apart inside the function",
-            ));
+            let problem = "parameters are the arguments by name: name it, and take it apart inside the function";
+            return Err(wrong(kind, signature, other, problem));
         }
     };
-    if let Some(owned) = owned_form(&argument.ty) {
-        return Err(syn::Error::new(argument.ty.span(), format!("arguments are owned: write {owned}")));
+    if owned_form(ty).is_some() {
+        return Err(wrong(kind, signature, ty, "arguments are owned values of one type, decoded from the wire"));
     }
     let wire = spelling.apply(&ident);
     check_identifier(&wire, "the wire name of an argument", ident.span())?;
-    Ok(Field { ident, wire, ty: (*argument.ty).clone() })
+    Ok(Field { ident, wire, ty: (**ty).clone() })
 }
 
 /// What to write instead of a type that an argument cannot have; `None` when it may.
 fn owned_form(ty: &Type) -> Option<String> {
     match ty {
         Type::Reference(reference) => Some(match &*reference.elem {
-            Type::Path(path) if path.path.is_ident("str") => "`String`".to_owned(),
+            Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
             Type::Slice(slice) => {
                 let element = &slice.elem;
-                format!("`Vec<{}>`", tidy(&quote!(#element).to_string()))
+                format!("Vec<{}>", tidy(&quote!(#element).to_string()))
             }
-            other => format!("`{}`", tidy(&quote!(#other).to_string())),
+            other => tidy(&quote!(#other).to_string()),
         }),
-        Type::ImplTrait(_) => Some("one type, since it is decoded from the wire".to_owned()),
+        Type::ImplTrait(_) => Some("String".to_owned()),
         _ => None,
     }
 }
@@ -213,21 +215,31 @@ fn check_return(kind: Kind, signature: &Signature) -> syn::Result<Type> {
     match &signature.output {
         ReturnType::Type(_, ty) => match &**ty {
             Type::ImplTrait(found) => {
-                Err(wrong(kind, signature, found.span(), "the result is one type, since it is encoded for the wire"))
+                Err(wrong(kind, signature, found, "the result is one type, since it is encoded for the wire"))
+            }
+            Type::Path(path) if is_plain_value(path) => {
+                Err(wrong(kind, signature, ty, &format!("{} returns a `Result`", kind.with_article())))
             }
             Type::Path(_) => Ok((**ty).clone()),
-            other => Err(wrong(kind, signature, other.span(), &format!("{} returns a `Result`", kind.with_article()))),
+            other => Err(wrong(kind, signature, other, &format!("{} returns a `Result`", kind.with_article()))),
         },
         ReturnType::Default => {
-            Err(wrong(kind, signature, signature.ident.span(), &format!("{} returns a `Result`", kind.with_article())))
+            Err(wrong(kind, signature, &signature.ident, &format!("{} returns a `Result`", kind.with_article())))
         }
     }
+}
+
+/// Whether a type is surely no `Result`. Others may be, under a name of the application's own.
+fn is_plain_value(path: &TypePath) -> bool {
+    const VALUES: [&str; 11] =
+        ["Vec", "Option", "String", "bool", "f64", "i64", "Doc", "Id", "BTreeMap", "Value", "PaginationResult"];
+    path.path.segments.last().is_some_and(|last| VALUES.iter().any(|value| last.ident == value))
 }
 
 /// `T` of something called `Result<T, ...>`.
 fn result_inside(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident.to_string().ends_with("Result"))?;
+    let last = path.path.segments.last().filter(|last| last.ident == "Result")?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
     match arguments.args.first()? {
         GenericArgument::Type(inside) => Some(inside),

@@ -1,7 +1,7 @@
 //! `derive(Table)`: the document of a table, its indexes, and the builder of its patches.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
@@ -251,6 +251,7 @@ fn patch_impl(input: &DeriveInput, fields: &[Field]) -> TokenStream {
     let patch = format_ident!("{name}Patch");
     let setters = fields.iter().map(|Field { ident, wire, ty }| {
         let docs = format!("Sets `{wire}`.");
+        let set = quote_spanned!(ty.span()=> self.fields.set::<#ty>(#wire, &value.into_field()););
         let clear = option_inside(ty).map(|_| {
             let clear = format_ident!("clear_{ident}");
             let docs = format!("Removes `{wire}`.");
@@ -265,7 +266,7 @@ fn patch_impl(input: &DeriveInput, fields: &[Field]) -> TokenStream {
         quote! {
             #[doc = #docs]
             pub fn #ident(mut self, value: impl ::syncline::__macro::IntoField<#ty>) -> Self {
-                self.fields.set(#wire, &value.into_field());
+                #set
                 self
             }
             #clear

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use syncline_functions::limits;
-use syncline_functions::tx::{Batch, DbError, Document, Fields, NestedEnd, Order, Reply, Scan, Tx, Usage};
+use syncline::limits;
+use syncline::tx::{Batch, DbError, Document, Fields, NestedEnd, Order, Reply, Scan, Tx, Usage};
 use syncline_schema::{
     DocumentId, IndexDefinition, InternalId, Object, Schema, TableNumber, TableNumbers, Value, by_creation_time_key,
     by_id_key, compile_range, document_keys, object_from_json, object_to_json,

@@ -1,0 +1,35 @@
+//! The application of the front page, without its server.
+
+extern crate syncline_functions as syncline;
+
+use syncline::{AppError, Doc, Id, MutationCtx, QueryCtx, Result, Table, functions, mutation, query, schema};
+
+#[derive(Table)]
+#[table(name = "messages", index(by_channel = [channel]))]
+struct Message {
+    channel: String,
+    author: String,
+    body: String,
+}
+
+mod messages {
+    use super::*;
+
+    /// The newest fifty messages of a channel.
+    #[query]
+    pub async fn list(ctx: &QueryCtx, channel: String) -> Result<Vec<Doc<Message>>> {
+        ctx.db.query(Message::by_channel().eq(channel)).newest().take(50).await
+    }
+
+    /// Posts as the signed-in user.
+    #[mutation]
+    pub async fn send(ctx: &MutationCtx, channel: String, body: String) -> Result<Id<Message>> {
+        let user = ctx.auth.user().ok_or(AppError::new("sign in to post"))?;
+        ctx.db.insert(Message { channel, author: user.subject.clone(), body }).await
+    }
+}
+
+fn main() {
+    assert_eq!(schema![Message].tables.len(), 1);
+    assert_eq!(functions![messages::list, messages::send].iter().count(), 2);
+}
