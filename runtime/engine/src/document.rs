@@ -1,0 +1,413 @@
+//! The stored text of documents: built, merged and measured without turning it into values.
+//!
+//! Everything here reads *canonical* text: what `schema` writes, without whitespace, keys in byte order of their
+//! names. It was checked when it came in, so a malformed text is a bug or a damaged store.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use smallvec::SmallVec;
+use syncline_schema::{DocumentId, Value};
+
+/// Stands for "remove this field" in a patch.
+const UNDEFINED: &str = r#"{"$undefined":null}"#;
+
+/// The name that each text begins with.
+const CREATION_TIME: &str = r#"{"_creationTime":"#;
+const ID: &str = r#","_id":""#;
+
+/// The text of a document from the text of an object with its fields.
+pub(crate) fn stored(creation_time: f64, id: &DocumentId, fields: &str) -> String {
+    let mut text = head(creation_time, id, fields.len());
+    if fields != "{}" {
+        text.push(',');
+        text.push_str(&fields[1..fields.len() - 1]);
+    }
+    text.push('}');
+    text
+}
+
+fn head(creation_time: f64, id: &DocumentId, capacity: usize) -> String {
+    let mut text = String::with_capacity(CREATION_TIME.len() + ID.len() + 64 + capacity);
+    text.push_str(CREATION_TIME);
+    Value::Float64(creation_time).write_json(&mut text);
+    text.push_str(ID);
+    text.push_str(&id.text());
+    text.push('"');
+    text
+}
+
+/// The creation time of a stored text, and where its own fields begin: at the comma or brace behind the id.
+///
+/// `None` when it is not such a text.
+pub(crate) fn split_head(text: &str) -> Option<(f64, usize)> {
+    let rest = text.strip_prefix(CREATION_TIME)?;
+    let (time, rest) = rest.split_once(ID)?;
+    let id_len = rest.find('"')?;
+    Some((time.parse().ok()?, text.len() - rest.len() + id_len + 1))
+}
+
+/// The text of an object with a stored text's own fields.
+pub(crate) fn own_fields(text: &str) -> Option<String> {
+    let (_, at) = split_head(text)?;
+    let fields = text[at..].strip_prefix(',').unwrap_or(&text[at..]);
+    Some(format!("{{{fields}"))
+}
+
+/// The stored text with the fields of a patch put in their places.
+///
+/// `None` when either text is not canonical. The result equals `text` when the patch changes nothing.
+pub(crate) fn merge(text: &str, patch: &str) -> Option<String> {
+    let (_, at) = split_head(text)?;
+    let mut merged = String::with_capacity(text.len() + patch.len());
+    merged.push_str(&text[..at]);
+    let mut old = Fields::new(&text[at..])?;
+    let mut new = Fields::new(patch)?;
+    let (mut next_old, mut next_new) = (old.next_field()?, new.next_field()?);
+    loop {
+        let field = match (next_old, next_new) {
+            (None, None) => break,
+            (Some(field), None) => {
+                next_old = old.next_field()?;
+                field
+            }
+            (None, Some(field)) => {
+                next_new = new.next_field()?;
+                field
+            }
+            (Some(before), Some(after)) => match compare_names(before.name, after.name) {
+                Ordering::Less => {
+                    next_old = old.next_field()?;
+                    before
+                }
+                order => {
+                    if order == Ordering::Equal {
+                        next_old = old.next_field()?;
+                    }
+                    next_new = new.next_field()?;
+                    after
+                }
+            },
+        };
+        if field.value != UNDEFINED {
+            merged.push(',');
+            merged.push_str(field.whole);
+        }
+    }
+    merged.push('}');
+    Some(merged)
+}
+
+/// Names as the text has them, quotes left out, in byte order of what they stand for.
+fn compare_names(a: &str, b: &str) -> Ordering {
+    if a.contains('\\') || b.contains('\\') { unescaped(a).cmp(&unescaped(b)) } else { a.cmp(b) }
+}
+
+fn unescaped(name: &str) -> Cow<'_, str> {
+    serde_json::from_str(&format!("\"{name}\"")).map_or(Cow::Borrowed(name), Cow::Owned)
+}
+
+/// One field of an object's text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field<'a> {
+    /// Its name without the quotes, escaped as it stands.
+    pub name: &'a str,
+    /// The text of its value.
+    pub value: &'a str,
+    /// All of it: `"name":value`.
+    whole: &'a str,
+}
+
+/// Steps through the top-level fields of an object's text.
+pub(crate) struct Fields<'a> {
+    scan: Scan<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// Of an object's text, or of the rest of one from a comma or the closing brace on.
+    pub fn new(text: &'a str) -> Option<Self> {
+        let mut scan = Scan { text, at: 0 };
+        if scan.peek()? == b'{' {
+            scan.at += 1;
+        }
+        Some(Fields { scan })
+    }
+
+    /// The next field: `Some(None)` at the end, `None` when the text is not canonical.
+    #[expect(clippy::option_option, reason = "the outer level is what `?` handles")]
+    pub fn next_field(&mut self) -> Option<Option<Field<'a>>> {
+        let scan = &mut self.scan;
+        if scan.peek()? == b',' {
+            scan.at += 1;
+        }
+        if scan.peek()? == b'}' {
+            return Some(None);
+        }
+        let start = scan.at;
+        scan.string()?;
+        let name = &scan.text[start + 1..scan.at - 1];
+        scan.expect(b':')?;
+        let value_start = scan.at;
+        scan.value()?;
+        Some(Some(Field { name, value: &scan.text[value_start..scan.at], whole: &scan.text[start..scan.at] }))
+    }
+}
+
+/// How large a document is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Measure {
+    /// Size by the rules of `tests/spec/data-and-functions.md` 1.7, bytes.
+    pub size: usize,
+    /// Nesting, the document itself counted, levels.
+    pub depth: usize,
+}
+
+/// Measures the text of a value. `None` when it is not canonical.
+pub(crate) fn measure(text: &str) -> Option<Measure> {
+    let mut scan = Scan { text, at: 0 };
+    scan.value()
+}
+
+/// A place in a text.
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Scan<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// Steps over a string; returns the length of what it stands for, in bytes.
+    fn string(&mut self) -> Option<usize> {
+        self.expect(b'"')?;
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let mut saved = 0;
+        loop {
+            match *bytes.get(self.at)? {
+                b'"' => break,
+                b'\\' if *bytes.get(self.at + 1)? == b'u' => {
+                    let code = self.text.get(self.at + 2..self.at + 6)?;
+                    let code = u32::from_str_radix(code, 16).ok()?;
+                    // Halves of a pair stand for two bytes each.
+                    let stands_for = match code {
+                        0..0x80 => 1,
+                        0x80..0x800 | 0xd800..0xe000 => 2,
+                        _ => 3,
+                    };
+                    saved += 6 - stands_for;
+                    self.at += 6;
+                }
+                b'\\' => {
+                    saved += 1;
+                    self.at += 2;
+                }
+                _ => self.at += 1,
+            }
+        }
+        let len = self.at - start - saved;
+        self.at += 1;
+        Some(len)
+    }
+
+    /// Steps over a value.
+    ///
+    /// A loop, not a recursion: a damaged text must not end the process.
+    fn value(&mut self) -> Option<Measure> {
+        let mut measure = Measure::default();
+        let mut open: SmallVec<[u8; 32]> = SmallVec::new();
+        loop {
+            // A value begins here.
+            match self.peek()? {
+                b'"' => measure.size += 2 + self.string()?,
+                b'{' => match self.tagged() {
+                    Some(size) => measure.size += size,
+                    None => {
+                        self.open(b'}', &mut open, &mut measure);
+                        if self.peek()? != b'}' {
+                            measure.size += self.name()?;
+                            continue;
+                        }
+                    }
+                },
+                b'[' => {
+                    self.open(b']', &mut open, &mut measure);
+                    if self.peek()? != b']' {
+                        continue;
+                    }
+                }
+                _ => measure.size += self.scalar()?,
+            }
+            // It has ended, or it is empty and its end stands here.
+            loop {
+                let Some(close) = open.last().copied() else { return Some(measure) };
+                match self.peek()? {
+                    b',' => {
+                        self.at += 1;
+                        if close == b'}' {
+                            measure.size += self.name()?;
+                        }
+                        break;
+                    }
+                    byte if byte == close => {
+                        self.at += 1;
+                        open.pop();
+                    }
+                    _ => return None,
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, close: u8, open: &mut SmallVec<[u8; 32]>, measure: &mut Measure) {
+        self.at += 1;
+        open.push(close);
+        measure.size += 2;
+        measure.depth = measure.depth.max(open.len());
+    }
+
+    /// Steps over a field's name and colon; returns what they add to the size.
+    fn name(&mut self) -> Option<usize> {
+        let len = self.string()?;
+        self.expect(b':')?;
+        Some(len + 1)
+    }
+
+    /// Steps over an object with a tag, which stands for a scalar; returns its size. Moves nowhere when it is none.
+    fn tagged(&mut self) -> Option<usize> {
+        let start = self.at;
+        let size = self.tagged_size();
+        if size.is_none() {
+            self.at = start;
+        }
+        size
+    }
+
+    fn tagged_size(&mut self) -> Option<usize> {
+        let rest = &self.text[self.at..];
+        if rest.starts_with(UNDEFINED) {
+            self.at += UNDEFINED.len();
+            return Some(0);
+        }
+        if !rest.starts_with(r#"{"$"#) {
+            return None;
+        }
+        self.at += 1;
+        let name_start = self.at + 1;
+        self.string()?;
+        let name = &self.text[name_start..self.at - 1];
+        self.expect(b':')?;
+        let payload_start = self.at + 1;
+        let len = self.string()?;
+        let payload = &self.text[payload_start..self.at - 1];
+        self.expect(b'}')?;
+        match name {
+            "$integer" | "$float" => Some(9),
+            "$bytes" => Some(2 + len / 4 * 3 - payload.bytes().rev().take_while(|byte| *byte == b'=').count()),
+            _ => None,
+        }
+    }
+
+    /// Steps over a number, a boolean or null; returns its size.
+    fn scalar(&mut self) -> Option<usize> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let (len, size) = match rest.first()? {
+            b'n' => (4, 1),
+            b't' => (4, 1),
+            b'f' => (5, 1),
+            b'-' | b'0'..=b'9' => {
+                let len = rest.iter().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'));
+                (len.count(), 9)
+            }
+            _ => return None,
+        };
+        self.at += len;
+        Some(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> DocumentId {
+        DocumentId::parse("j577p7x0s4z5ah6jhe7pm462x57kmmrq").unwrap()
+    }
+
+    #[test]
+    fn a_stored_text_has_its_system_fields_first_and_reads_back() {
+        let empty = stored(1_699_931_054_642.111, &id(), "{}");
+        assert_eq!(empty, r#"{"_creationTime":1699931054642.111,"_id":"j577p7x0s4z5ah6jhe7pm462x57kmmrq"}"#);
+        let text = stored(2.0, &id(), r#"{"a":1.0}"#);
+        assert_eq!(text, r#"{"_creationTime":2.0,"_id":"j577p7x0s4z5ah6jhe7pm462x57kmmrq","a":1.0}"#);
+        let (time, at) = split_head(&text).unwrap();
+        assert_eq!((time, &text[at..]), (2.0, r#","a":1.0}"#));
+        assert_eq!(own_fields(&text).unwrap(), r#"{"a":1.0}"#);
+        assert_eq!(own_fields(&empty).unwrap(), "{}");
+        assert!(split_head(r#"{"a":1.0}"#).is_none());
+    }
+
+    fn check_merge(fields: &str, patch: &str, expected: &str) {
+        let merged = merge(&stored(2.0, &id(), fields), patch).unwrap();
+        assert_eq!(merged, stored(2.0, &id(), expected), "{fields} with {patch}");
+    }
+
+    /// spec: D53
+    #[test]
+    fn a_patch_puts_fields_in_their_places() {
+        check_merge(r#"{"a":1.0,"c":"x"}"#, r#"{"b":[1.0,{"z":null}]}"#, r#"{"a":1.0,"b":[1.0,{"z":null}],"c":"x"}"#);
+        check_merge(r#"{"a":{"x":1.0,"y":2.0}}"#, r#"{"a":{"x":3.0}}"#, r#"{"a":{"x":3.0}}"#);
+        check_merge(
+            r#"{"a":1.0,"b":2.0,"c":3.0}"#,
+            r#"{"a":{"$undefined":null},"c":{"$undefined":null}}"#,
+            r#"{"b":2.0}"#,
+        );
+        check_merge(r#"{"a":1.0}"#, r#"{"a":{"$undefined":null},"b":{"$undefined":null}}"#, "{}");
+        check_merge("{}", r#"{"Z":true,"a":false}"#, r#"{"Z":true,"a":false}"#);
+        check_merge(r#"{"a":1.0}"#, "{}", r#"{"a":1.0}"#);
+        check_merge(r#"{"a"":1.0,"b":1.0}"#, r#"{"a!":2.0,"a\":3.0}"#, r#"{"a!":2.0,"a"":1.0,"a\":3.0,"b":1.0}"#);
+    }
+
+    #[test]
+    fn a_measure_is_that_of_the_value() {
+        for text in [
+            "null",
+            "true",
+            "false",
+            "1.0",
+            "-1e-7",
+            r#""""#,
+            r#""a"\
+ß€😀""#,
+            "[]",
+            "{}",
+            "[[],[1.0,null]]",
+            r#"{"$integer":"AQAAAAAAAAA="}"#,
+            r#"{"$float":"AAAAAAAAAIA="}"#,
+            r#"{"$bytes":"AQI="}"#,
+            r#"{"$bytes":""}"#,
+            r#"{"a":{"b":[{"c":"$bytes"}],"d":{}},"e":[],"f":{"$bytes":"AQID"}}"#,
+        ] {
+            let value = Value::from_json(text).unwrap();
+            let depth = if matches!(value, Value::Array(_) | Value::Object(_)) { value.depth() } else { 0 };
+            assert_eq!(measure(text), Some(Measure { size: value.size(), depth }), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_cut_off_is_noticed() {
+        let text = r#"{"a":[1.0,{"b":"c"}],"d":{"$bytes":"AQI="},"e":null}"#;
+        assert!(measure(text).is_some());
+        for len in 0..text.len() - 1 {
+            // Scalars are not spelled out, so that a cut inside one may look complete; a container never does.
+            assert!(measure(&text[..len]).is_none(), "{}", &text[..len]);
+        }
+        assert!(measure(&"[".repeat(1_000_000)).is_none());
+    }
+}

@@ -1,0 +1,167 @@
+//! The log writer: makes commits durable, all that gathered during one append with the next.
+//!
+//! When an append fails, the log itself says what is there. What is not is undone.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+use syncline_schema::Timestamp;
+
+use crate::commit::{Change, IndexId};
+use crate::engine::{Durable, Shared, Wakes};
+use crate::storage::{LogBatch, StorageError};
+
+/// How long no commits are taken after the first failed append; doubled with each further one.
+///
+/// Source: ours. Shorter fills the log of a server whose disk is full, longer delays its recovery.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// The longest of these pauses.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(1);
+
+/// Runs as long as the engine lives. `head` is the head of the log.
+pub(crate) async fn run(shared: Weak<Shared>, wakes: Arc<Wakes>, mut head: Timestamp) {
+    loop {
+        wakes.log.notified().await;
+        let Some(shared) = shared.upgrade() else { return };
+        let mut pause = RETRY_AFTER;
+        loop {
+            let Some((ts, bytes)) = shared.commits().take_pending() else { break };
+            let n_bytes = bytes.len() as u64;
+            let appended = shared.storage.append(head, LogBatch { ts, bytes: bytes.finish() }).await;
+            match appended {
+                Ok(()) => pause = RETRY_AFTER,
+                Err(error) => match shared.recover(head, ts, error, &mut pause).await {
+                    Recovered::Appended => {}
+                    Recovered::Undone => continue,
+                    Recovered::Never => break,
+                },
+            }
+            head = ts;
+            shared.advance(ts, n_bytes);
+        }
+        if shared.stopping.load(Ordering::Acquire) {
+            shared.stopped.add_permits(1);
+            return;
+        }
+    }
+}
+
+/// What a failed append came to.
+enum Recovered {
+    /// The log has the batch after all.
+    Appended,
+    /// The log does not have it: its commits were undone.
+    Undone,
+    /// Someone else writes to this log: undone, and nothing is committed any more.
+    Never,
+}
+
+impl Shared {
+    fn advance(&self, ts: Timestamp, n_bytes: u64) {
+        self.snapshots.set_durable(ts, self.ports.clock.monotonic_ms());
+        self.durable.send_modify(|durable| durable.ts = ts);
+        let log_bytes = self.log_bytes.fetch_add(n_bytes, Ordering::Relaxed) + n_bytes;
+        if log_bytes >= self.config.checkpoint_log_bytes {
+            self.wakes.checkpoint.notify_one();
+        }
+    }
+
+    async fn recover(&self, head: Timestamp, ts: Timestamp, error: StorageError, pause: &mut Duration) -> Recovered {
+        tracing::error!(%error, "commits could not be appended to the log; no more are taken until it is read");
+        let cause: Arc<str> = error.to_string().into();
+        self.commits().halted = Some(cause.clone());
+        loop {
+            match self.storage.position().await {
+                Ok(position) if position.head == ts => {
+                    self.resume();
+                    return Recovered::Appended;
+                }
+                Ok(position) if position.head == head => {
+                    self.undo(head);
+                    self.pause(pause).await;
+                    self.resume();
+                    return Recovered::Undone;
+                }
+                Ok(position) => {
+                    tracing::error!(expected = head.0, found = position.head.0, "the log has commits of someone else");
+                    self.undo(head);
+                    return Recovered::Never;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the log cannot be read; commits wait");
+                    if self.stopping.load(Ordering::Acquire) {
+                        // It is not known whether the last batch is there; whoever opens the store next will see.
+                        return Recovered::Never;
+                    }
+                    self.pause(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn pause(&self, pause: &mut Duration) {
+        self.ports.timer.sleep(*pause).await;
+        *pause = (*pause * 2).min(RETRY_AFTER_MAX);
+    }
+
+    fn resume(&self) {
+        if !self.stopping.load(Ordering::Acquire) {
+            self.commits().halted = None;
+        }
+    }
+
+    /// Goes back to a durable timestamp: what was committed above it was never made durable, and nobody was told.
+    fn undo(&self, to: Timestamp) {
+        let mut commits = self.commits();
+        let undone = commits.begin_undo(to);
+        let mut catalog = (*self.catalog()).clone();
+        for commit in &undone {
+            for change in &commit.changes {
+                match change {
+                    Change::Document { id, old, new } => {
+                        if let Some(table) = catalog.numbered(id.table, commit.ts) {
+                            table.memory.write().undo(id.internal, old.as_ref(), new.as_ref(), to);
+                        }
+                    }
+                    Change::Request(key) => self.outcomes.undo(key),
+                    Change::System { index, .. } if *index == IndexId::ENVIRONMENT_VARIABLES => {
+                        self.environment.write().unwrap_or_else(PoisonError::into_inner).undo(to);
+                    }
+                    // Tables, below.
+                    Change::System { .. } => {}
+                }
+            }
+        }
+        let new_tables: Vec<_> =
+            catalog.iter().filter(|table| table.created() > to).map(|table| table.number).collect();
+        if !new_tables.is_empty() {
+            new_tables.into_iter().for_each(|number| catalog.remove(number));
+            self.set_catalog(catalog);
+        }
+        self.committed.store(to.0, Ordering::Release);
+        let generation = commits.generation();
+        self.generation.store(generation, Ordering::Release);
+        drop(commits);
+        self.durable.send_modify(|durable: &mut Durable| durable.generation = generation);
+        tracing::warn!(
+            n_commits = undone.len(),
+            "commits that could not be stored were undone; nobody was told of them"
+        );
+    }
+}
+
+/// Ends an engine; see [`Engine::shutdown`](crate::Engine::shutdown).
+pub(crate) async fn shutdown(shared: &Shared) -> Result<(), StorageError> {
+    shared.commits().halted = Some("the server is stopping".into());
+    shared.stopping.store(true, Ordering::Release);
+    shared.wakes.log.notify_one();
+    shared.wakes.checkpoint.notify_one();
+    // Both futures have ended: the semaphore is never closed, so this waits for them alone.
+    let ended = shared.stopped.acquire_many(2).await;
+    drop(ended);
+    let moved = crate::checkpoint::checkpoint(shared).await;
+    let closed = shared.storage.close().await;
+    moved.and(closed)
+}

@@ -1,0 +1,174 @@
+//! What memory holds of each table: newest versions, and what is cached of the base.
+//!
+//! A table's documents and indexes are under one lock, held for a step of a read or of a commit and never across
+//! anything slow. Snapshots need no lock over several tables: a commit is visible once its timestamp is.
+
+mod keyspace;
+mod residency;
+mod walk;
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use syncline_schema::{InternalId, Timestamp};
+
+use crate::commit::DocumentKeys;
+use crate::key::Key;
+pub(crate) use keyspace::{Keyspace, Known, SpaceKey, Version, Weigh, id_bounds};
+pub(crate) use residency::Residency;
+pub(crate) use walk::{Gap, Walk};
+
+/// A version of a document. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    /// Milliseconds since the epoch.
+    pub creation_time: f64,
+    /// The stored text.
+    pub json: Arc<str>,
+    /// Its size by the rules of values, bytes.
+    pub size: u32,
+    /// Where it is in the indexes of its table; found out when it is first written over.
+    pub keys: OnceLock<DocumentKeys>,
+}
+
+impl Weigh for Stored {
+    fn extra_bytes(&self) -> usize {
+        self.json.len() + self.keys.get().map_or(0, |keys| keys.len() * size_of::<(u32, Arc<[u8]>)>())
+    }
+}
+
+/// An index of a table, in memory: from keys to documents.
+#[derive(Debug)]
+pub(crate) struct IndexSpace {
+    /// Its number in the table.
+    pub number: u32,
+    /// Its entries.
+    pub entries: Keyspace<Key, InternalId>,
+}
+
+/// A table in memory.
+#[derive(Debug)]
+pub(crate) struct TableSpace {
+    /// Documents by id.
+    pub documents: Keyspace<InternalId, Stored>,
+    /// The indexes but `by_id`, in the order in which [`DocumentKeys`] has them.
+    pub indexes: Vec<IndexSpace>,
+}
+
+impl TableSpace {
+    /// An index by its number.
+    pub fn index(&self, number: u32) -> Option<&IndexSpace> {
+        self.indexes.iter().find(|index| index.number == number)
+    }
+
+    /// An index by its number.
+    pub fn index_mut(&mut self, number: u32) -> Option<&mut IndexSpace> {
+        self.indexes.iter_mut().find(|index| index.number == number)
+    }
+
+    /// About the memory it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        self.documents.bytes() + self.indexes.iter().map(|index| index.entries.bytes()).sum::<usize>()
+    }
+
+    /// Writes a version of a document and moves its index entries. Everything at `ts`, see [`Keyspace::push`].
+    pub fn apply(
+        &mut self,
+        id: InternalId,
+        old: Option<&Stored>,
+        new: Option<Stored>,
+        ts: Timestamp,
+        horizon: Timestamp,
+    ) {
+        let old_keys = old.and_then(|old| old.keys.get());
+        let new_keys = new.as_ref().and_then(|new| new.keys.get()).cloned();
+        let same = matches!((old_keys, &new_keys), (Some(old), Some(new)) if Arc::ptr_eq(old, new));
+        self.documents.push(&id, Version { ts, value: new }, || old.cloned(), horizon);
+        if same {
+            return;
+        }
+        for (position, index) in self.indexes.iter_mut().enumerate() {
+            let old_key = old_keys.map(|keys| &keys[position].1);
+            let new_key = new_keys.as_ref().map(|keys| &keys[position].1);
+            if old_key == new_key {
+                continue;
+            }
+            if let Some(key) = old_key {
+                index.entries.push(&Key::new(key.clone()), Version { ts, value: None }, || Some(id), horizon);
+            }
+            if let Some(key) = new_key {
+                index.entries.push(&Key::new(key.clone()), Version { ts, value: Some(id) }, || None, horizon);
+            }
+        }
+    }
+
+    /// Takes back what was written to a document above a timestamp.
+    pub fn undo(&mut self, id: InternalId, old: Option<&DocumentKeys>, new: Option<&DocumentKeys>, above: Timestamp) {
+        self.documents.undo(&id, above);
+        for keys in [old, new].into_iter().flatten() {
+            for (number, key) in keys.iter() {
+                if let Some(index) = self.index_mut(*number) {
+                    index.entries.undo(&Key::new(key.clone()), above);
+                }
+            }
+        }
+    }
+}
+
+/// A table in memory, shared.
+#[derive(Debug)]
+pub(crate) struct TableMemory {
+    space: RwLock<TableSpace>,
+    bytes: AtomicUsize,
+}
+
+impl TableMemory {
+    /// A table of which memory knows everything (a new one) or nothing yet.
+    pub fn new(indexes: impl Iterator<Item = u32>, complete: bool) -> Self {
+        let resident = || if complete { Residency::everywhere() } else { Residency::default() };
+        let indexes = indexes.map(|number| IndexSpace { number, entries: Keyspace::new(resident()) }).collect();
+        let space = TableSpace { documents: Keyspace::new(resident()), indexes };
+        TableMemory { bytes: AtomicUsize::new(space.bytes()), space: RwLock::new(space) }
+    }
+
+    /// For a step of a read.
+    pub fn read(&self) -> RwLockReadGuard<'_, TableSpace> {
+        self.space.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For a step of a commit, of loading, or of a checkpoint.
+    pub fn write(&self) -> WriteGuard<'_> {
+        WriteGuard { space: self.space.write().unwrap_or_else(PoisonError::into_inner), bytes: &self.bytes }
+    }
+
+    /// About the memory it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A table that is being changed; its size is noted afterwards.
+pub(crate) struct WriteGuard<'a> {
+    space: RwLockWriteGuard<'a, TableSpace>,
+    bytes: &'a AtomicUsize,
+}
+
+impl Deref for WriteGuard<'_> {
+    type Target = TableSpace;
+    fn deref(&self) -> &TableSpace {
+        &self.space
+    }
+}
+
+impl DerefMut for WriteGuard<'_> {
+    fn deref_mut(&mut self) -> &mut TableSpace {
+        &mut self.space
+    }
+}
+
+impl Drop for WriteGuard<'_> {
+    fn drop(&mut self) {
+        self.bytes.store(self.space.bytes(), Ordering::Relaxed);
+    }
+}

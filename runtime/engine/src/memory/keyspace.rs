@@ -1,0 +1,345 @@
+//! An ordered map of versions: the newest part of a store's history, over what of its base is cached.
+//!
+//! A slot's versions are a gapless run of the key's history up to now. A version at or below the base's timestamp is
+//! clean: it can be read again, so it may be evicted. Where memory is [resident](Residency), a key without a slot does
+//! not exist; elsewhere the base must be asked.
+
+use std::collections::{BTreeMap, btree_map};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use smallvec::SmallVec;
+use syncline_schema::{InternalId, Timestamp};
+
+use super::residency::Residency;
+use crate::key::{Key, KeyLike, Probe, bounds};
+
+/// What orders a keyspace: ids of documents, or keys of an index.
+pub(crate) trait SpaceKey: Ord + Clone {
+    /// The key as bytes, in whose order it sorts.
+    fn bytes(&self) -> &[u8];
+    /// The keys in an interval of bytes.
+    fn range<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'a, Self, V>;
+}
+
+impl SpaceKey for Key {
+    fn bytes(&self) -> &[u8] {
+        KeyLike::bytes(self)
+    }
+
+    fn range<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
+        let (start, end) = (Probe::new(start), end.map(Probe::new));
+        match bounds(&start, end.as_ref()) {
+            Some(bounds) => map.range::<dyn KeyLike, _>(bounds),
+            None => btree_map::Range::default(),
+        }
+    }
+}
+
+impl SpaceKey for InternalId {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn range<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
+        id_bounds(start, end).map_or_else(btree_map::Range::default, |bounds| map.range(bounds))
+    }
+}
+
+/// The ids in an interval of bytes; `None` when there are none (a map would panic at some such bounds).
+///
+/// Bytes shorter than an id stand before all ids that begin with them, longer ones behind the one they begin with.
+pub(crate) fn id_bounds(start: &[u8], end: Option<&[u8]>) -> Option<(Bound<InternalId>, Bound<InternalId>)> {
+    let lower = match padded(start) {
+        (id, true) => Bound::Excluded(id),
+        (id, false) => Bound::Included(id),
+    };
+    let upper = match end.map(padded) {
+        None => Bound::Unbounded,
+        Some((id, true)) => Bound::Included(id),
+        Some((id, false)) => Bound::Excluded(id),
+    };
+    let empty = match (lower, upper) {
+        (Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a >= b,
+        (Bound::Included(a), Bound::Excluded(b)) => a >= b,
+        (Bound::Included(a), Bound::Included(b)) => a > b,
+        _ => false,
+    };
+    (!empty).then_some((lower, upper))
+}
+
+/// The first 16 bytes, filled up with zeros, and whether there were more.
+fn padded(bytes: &[u8]) -> (InternalId, bool) {
+    let mut id = [0; 16];
+    let n = bytes.len().min(16);
+    id[..n].copy_from_slice(&bytes[..n]);
+    (InternalId(id), bytes.len() > 16)
+}
+
+/// Memory that a value takes, bytes; what it shares with others counts once, somewhere.
+pub(crate) trait Weigh {
+    /// Without the value's own size.
+    fn extra_bytes(&self) -> usize;
+}
+
+impl Weigh for InternalId {
+    fn extra_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// A value, or its absence, from a timestamp on.
+#[derive(Clone, Debug)]
+pub(crate) struct Version<V> {
+    /// [`Timestamp::ZERO`] for what was read from the base: when it was written is not known, only that it is visible
+    /// to every snapshot.
+    pub ts: Timestamp,
+    /// `None`: deleted.
+    pub value: Option<V>,
+}
+
+impl<V: Weigh> Version<V> {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.value.as_ref().map_or(0, Weigh::extra_bytes)
+    }
+}
+
+/// The versions of one key.
+#[derive(Debug)]
+pub(crate) struct Slot<V> {
+    /// Oldest first; never empty.
+    versions: SmallVec<[Version<V>; 1]>,
+    /// Read since eviction last came by.
+    touched: AtomicBool,
+    /// Holds a version that the base lacks.
+    dirty: bool,
+}
+
+impl<V> Slot<V> {
+    /// The version that a snapshot sees; `None` when memory does not know.
+    pub fn at(&self, snapshot: Timestamp) -> Option<&Version<V>> {
+        if !self.touched.load(Ordering::Relaxed) {
+            self.touched.store(true, Ordering::Relaxed);
+        }
+        let newest = self.versions.last()?;
+        if newest.ts <= snapshot {
+            return Some(newest);
+        }
+        let n_visible = self.versions.partition_point(|version| version.ts <= snapshot);
+        n_visible.checked_sub(1).map(|visible| &self.versions[visible])
+    }
+
+    /// The value that a snapshot sees; `None` when there is none, or memory does not know it.
+    pub fn value_at(&self, snapshot: Timestamp) -> Option<&V> {
+        self.at(snapshot).and_then(|version| version.value.as_ref())
+    }
+
+    fn newest(&self) -> Option<&Version<V>> {
+        self.versions.last()
+    }
+}
+
+impl<V: Weigh> Slot<V> {
+    /// Drops versions that no snapshot at or above `horizon` sees. Returns their bytes.
+    fn trim(&mut self, horizon: Timestamp) -> usize {
+        let n_visible = self.versions.partition_point(|version| version.ts <= horizon);
+        self.versions.drain(..n_visible.saturating_sub(1)).map(|gone| gone.bytes()).sum()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.versions.iter().map(Version::bytes).sum::<usize>()
+    }
+}
+
+/// What a keyspace knows of a key at a snapshot.
+#[derive(Debug)]
+pub(crate) enum Known<'a, V> {
+    /// It holds this value.
+    Present(&'a V),
+    /// It does not exist.
+    Absent,
+    /// The base must be asked.
+    Unknown,
+}
+
+/// Versions by key.
+#[derive(Debug)]
+pub(crate) struct Keyspace<K, V> {
+    slots: BTreeMap<K, Slot<V>>,
+    resident: Residency,
+    /// Keys of dirty slots, each once.
+    dirty: Vec<K>,
+    /// Where eviction goes on.
+    hand: Option<K>,
+    bytes: usize,
+}
+
+impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
+    /// A keyspace without entries; `resident` tells what that means.
+    pub fn new(resident: Residency) -> Self {
+        Keyspace { slots: BTreeMap::new(), resident, dirty: Vec::new(), hand: None, bytes: 0 }
+    }
+
+    fn key_bytes(key: &K) -> usize {
+        size_of::<K>() + key.bytes().len()
+    }
+
+    /// About the memory it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.resident.n_intervals() * Residency::INTERVAL_BYTES
+    }
+
+    pub fn resident(&self) -> &Residency {
+        &self.resident
+    }
+
+    /// What a snapshot sees at a key.
+    pub fn get(&self, key: &K, snapshot: Timestamp) -> Known<'_, V> {
+        match self.slots.get(key).and_then(|slot| slot.at(snapshot)) {
+            Some(Version { value: Some(value), .. }) => Known::Present(value),
+            Some(Version { value: None, .. }) => Known::Absent,
+            None if self.resident.covers_key(key.bytes()) => Known::Absent,
+            None => Known::Unknown,
+        }
+    }
+
+    /// The slots of an interval.
+    pub fn range(&self, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'_, K, Slot<V>> {
+        K::range(&self.slots, start, end)
+    }
+
+    /// Adds a version that the base lacks. `before` is what the key held until now, in case memory does not know.
+    ///
+    /// Versions that no snapshot at or above `horizon` sees are dropped.
+    pub fn push(&mut self, key: &K, version: Version<V>, before: impl FnOnce() -> Option<V>, horizon: Timestamp) {
+        self.bytes += version.bytes();
+        if let Some(slot) = self.slots.get_mut(key) {
+            // A key that is written faster than snapshots end is trimmed now and then, at a constant cost a version.
+            let in_sight = slot.newest().is_some_and(|newest| newest.ts > horizon);
+            if !in_sight || slot.versions.len().is_power_of_two() {
+                self.bytes -= slot.trim(horizon);
+            }
+            slot.versions.push(version);
+            if !slot.dirty {
+                slot.dirty = true;
+                self.dirty.push(key.clone());
+            }
+            return;
+        }
+        let mut slot = Slot { versions: SmallVec::new(), touched: AtomicBool::new(true), dirty: true };
+        if let Some(before) = before() {
+            slot.versions.push(Version { ts: Timestamp::ZERO, value: Some(before) });
+        }
+        self.bytes += Self::key_bytes(key) + slot.bytes();
+        slot.versions.push(version);
+        self.slots.insert(key.clone(), slot);
+        self.dirty.push(key.clone());
+    }
+
+    /// Takes back all versions of a key above a timestamp: their commits were undone.
+    pub fn undo(&mut self, key: &K, above: Timestamp) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        while slot.newest().is_some_and(|newest| newest.ts > above) {
+            self.bytes -= slot.versions.pop().map_or(0, |gone| gone.bytes());
+        }
+        if slot.versions.is_empty() {
+            self.drop_slot(key);
+        }
+    }
+
+    fn drop_slot(&mut self, key: &K) {
+        if let Some(slot) = self.slots.remove(key) {
+            self.bytes -= Self::key_bytes(key) + slot.bytes();
+        }
+    }
+
+    /// Takes in what the base held at a key when it was at `base`, unless memory knows it already.
+    pub fn install(&mut self, key: K, value: V, base: Timestamp) {
+        let version = Version { ts: Timestamp::ZERO, value: Some(value) };
+        match self.slots.entry(key) {
+            btree_map::Entry::Occupied(mut occupied) => {
+                let slot = occupied.get_mut();
+                if slot.versions.first().is_some_and(|oldest| oldest.ts > base) {
+                    self.bytes += version.bytes();
+                    slot.versions.insert(0, version);
+                }
+            }
+            btree_map::Entry::Vacant(vacant) => {
+                let versions = SmallVec::from_iter([version]);
+                let slot = Slot { versions, touched: AtomicBool::new(true), dirty: false };
+                self.bytes += Self::key_bytes(vacant.key()) + slot.bytes();
+                vacant.insert(slot);
+            }
+        }
+    }
+
+    /// All of an interval has been installed.
+    pub fn set_resident(&mut self, start: &[u8], end: Option<&[u8]>) {
+        self.resident.insert(start, end);
+    }
+
+    /// Starts a checkpoint: the keys that the base lacks a version of. To be given back to [`Keyspace::settle`].
+    pub fn take_dirty(&mut self) -> Vec<K> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// The newest version of a key in (base, to], if there is one.
+    pub fn newest_between(&self, key: &K, base: Timestamp, to: Timestamp) -> Option<&Version<V>> {
+        let slot = self.slots.get(key)?;
+        let n_visible = slot.versions.partition_point(|version| version.ts <= to);
+        slot.versions[..n_visible].last().filter(|version| version.ts > base)
+    }
+
+    /// Ends a checkpoint: the base holds everything up to `base` now. After a failed one, nothing has changed.
+    pub fn settle(&mut self, keys: Vec<K>, base: Timestamp, horizon: Timestamp) {
+        for key in keys {
+            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            self.bytes -= slot.trim(horizon);
+            slot.versions.shrink_to_fit();
+            slot.dirty = slot.newest().is_some_and(|newest| newest.ts > base);
+            if slot.dirty {
+                self.dirty.push(key);
+            } else if slot.versions.len() == 1 && slot.versions[0].value.is_none() {
+                self.drop_slot(&key);
+            }
+        }
+    }
+
+    /// Looks at `n_max` slots and lets go of those that are clean and were not read since it last came by.
+    pub fn evict(&mut self, n_max: usize) {
+        let start = self.hand.take();
+        let lower = start.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        let mut gone = Vec::new();
+        // Runs of keys to let go of, each up to the next key that stays: what lies between is forgotten too.
+        let mut runs: Vec<(K, Option<K>)> = Vec::new();
+        let mut run: Option<K> = None;
+        let mut n_seen = 0;
+        for (key, slot) in self.slots.range((lower, Bound::Unbounded)) {
+            if n_seen == n_max {
+                self.hand = Some(key.clone());
+                break;
+            }
+            n_seen += 1;
+            let clean = !slot.dirty && slot.versions.len() == 1;
+            if clean && !slot.touched.swap(false, Ordering::Relaxed) {
+                run.get_or_insert_with(|| key.clone());
+                gone.push(key.clone());
+            } else if let Some(first) = run.take() {
+                runs.push((first, Some(key.clone())));
+            }
+        }
+        if let Some(first) = run {
+            runs.push((first, self.hand.clone()));
+        }
+        for (first, next) in runs {
+            self.resident.remove(first.bytes(), next.as_ref().map(SpaceKey::bytes));
+        }
+        for key in &gone {
+            self.drop_slot(key);
+        }
+        if self.resident.n_intervals() > 2 * self.slots.len() + 1024 {
+            // Mostly intervals that were found empty: no slot leads eviction to them.
+            self.resident = Residency::default();
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Writing: what the document was, what it becomes, and what stands in the way.
+
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock, Weak};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared as SharedFuture};
+use syncline_functions::tx::{DbError, Fields, Reply};
+use syncline_schema::{DocumentId, InternalId, KeyRange, TableNumber, check_identifier};
+
+use super::values;
+use super::{Access, Transaction, TxState};
+use crate::catalog::Table;
+use crate::commit::IndexId;
+use crate::document;
+use crate::memory::Stored;
+use crate::storage::StorageError;
+
+const DAY_NS: u64 = 86_400_000_000_000;
+
+/// Writes that wait for the base, in the order of the calls. Each drives those before it.
+#[derive(Default)]
+pub(super) struct WriteQueue {
+    last: Option<SharedFuture<BoxFuture<'static, Result<(), DbError>>>>,
+}
+
+impl WriteQueue {
+    fn waits(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.peek().is_none())
+    }
+}
+
+/// What is done to a document.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operation<'a> {
+    Patch(Fields<'a>),
+    Replace(Fields<'a>),
+    Delete,
+}
+
+impl Operation<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Operation::Patch(_) => "patch",
+            Operation::Replace(_) => "replace",
+            Operation::Delete => "delete",
+        }
+    }
+}
+
+/// An operation that waits.
+enum OwnedOperation {
+    Patch(OwnedFields),
+    Replace(OwnedFields),
+    Delete,
+}
+
+enum OwnedFields {
+    Typed(String),
+    Untyped(String),
+}
+
+impl OwnedFields {
+    fn of(fields: Fields<'_>) -> Self {
+        match fields {
+            Fields::Typed(text) => OwnedFields::Typed(text.to_owned()),
+            Fields::Untyped(text) => OwnedFields::Untyped(text.to_owned()),
+        }
+    }
+
+    fn borrow(&self) -> Fields<'_> {
+        match self {
+            OwnedFields::Typed(text) => Fields::Typed(text),
+            OwnedFields::Untyped(text) => Fields::Untyped(text),
+        }
+    }
+}
+
+impl OwnedOperation {
+    fn of(operation: Operation<'_>) -> Self {
+        match operation {
+            Operation::Patch(fields) => OwnedOperation::Patch(OwnedFields::of(fields)),
+            Operation::Replace(fields) => OwnedOperation::Replace(OwnedFields::of(fields)),
+            Operation::Delete => OwnedOperation::Delete,
+        }
+    }
+
+    fn borrow(&self) -> Operation<'_> {
+        match self {
+            OwnedOperation::Patch(fields) => Operation::Patch(fields.borrow()),
+            OwnedOperation::Replace(fields) => Operation::Replace(fields.borrow()),
+            OwnedOperation::Delete => Operation::Delete,
+        }
+    }
+}
+
+/// What came of trying to write a document.
+enum Tried {
+    Done(Result<(), DbError>),
+    /// Memory does not know the document.
+    Unknown(Arc<Table>),
+}
+
+impl Transaction {
+    pub(super) fn write_document(&self, id: DocumentId, operation: Operation<'_>) -> Reply<()> {
+        let mut state = self.state();
+        if !state.queue.waits()
+            && let Tried::Done(result) = self.try_write(&mut state, id, operation)
+        {
+            return Reply::now(result);
+        }
+        let before = state.queue.last.take();
+        let later = write_later(self.this.clone(), before, id, OwnedOperation::of(operation)).boxed().shared();
+        state.queue.last = Some(later.clone());
+        Reply::Later(Box::pin(later))
+    }
+
+    fn try_write(&self, state: &mut TxState, id: DocumentId, operation: Operation<'_>) -> Tried {
+        if let Err(error) = self.check_writable(operation.name()) {
+            return Tried::Done(Err(error));
+        }
+        if !id.table.is_user() {
+            let text = format!("ReadOnlyTable: `{}` of {id}, which is in a table of the system.", operation.name());
+            return Tried::Done(Err(DbError::refused("ReadOnlyTable", text)));
+        }
+        state.reads.document_written(id);
+        let Some(table) = self.table_numbered(state, id.table) else {
+            return Tried::Done(Err(nonexistent(operation.name(), &id)));
+        };
+        let (old, current) = match state.writes.get(&id) {
+            Some(write) => (None, write.new.clone()),
+            None => match self.find_in_memory(&table, id.internal) {
+                Some(found) => (found.clone(), found),
+                None => return Tried::Unknown(table),
+            },
+        };
+        if let Err(error) = self.check_kept(state) {
+            return Tried::Done(Err(error));
+        }
+        let Some(current) = current else { return Tried::Done(Err(nonexistent(operation.name(), &id))) };
+        Tried::Done(self.apply(state, &table, id, old, &current, operation))
+    }
+
+    /// `old` is the document at the snapshot, when this is the transaction's first write to it.
+    fn apply(
+        &self,
+        state: &mut TxState,
+        table: &Arc<Table>,
+        id: DocumentId,
+        old: Option<Stored>,
+        current: &Stored,
+        operation: Operation<'_>,
+    ) -> Result<(), DbError> {
+        let text = match operation {
+            Operation::Delete => None,
+            Operation::Patch(Fields::Typed(patch)) => {
+                Some(document::merge(&current.json, patch).ok_or_else(|| not_canonical(&id))?)
+            }
+            Operation::Replace(Fields::Typed(fields)) => Some(document::stored(current.creation_time, &id, fields)),
+            Operation::Patch(Fields::Untyped(patch)) => {
+                let numbers = super::Numbers { tx: self, state: RefCell::new(state) };
+                Some(values::patched(table, &id, current, patch, &numbers)?)
+            }
+            Operation::Replace(Fields::Untyped(fields)) => {
+                let numbers = super::Numbers { tx: self, state: RefCell::new(state) };
+                Some(values::replaced(table, &id, current.creation_time, fields, &numbers)?)
+            }
+        };
+        if text.as_deref() == Some(&*current.json) {
+            return Ok(());
+        }
+        let corrupt = |error: StorageError| DbError::Storage(error.to_string().into());
+        let current_keys = table.fill_keys(&id, current).map_err(corrupt)?;
+        let new = match text {
+            None => None,
+            Some(text) => {
+                let new = self.measured(table, &id, current.creation_time, text)?;
+                let keys = if touches_index(table, operation) {
+                    let keys = table.keys(&new.json, new.creation_time, &id).map_err(corrupt)?;
+                    // The same keys are shared, so that a commit sees at once that no entry moves.
+                    if keys == current_keys { current_keys.clone() } else { keys }
+                } else {
+                    current_keys.clone()
+                };
+                Some(Stored { keys: OnceLock::from(keys), ..new })
+            }
+        };
+        self.count_write(state, new.as_ref())?;
+        // The clone knows its keys: they were filled in after it was made.
+        let old = old.inspect(|old| {
+            old.keys.get_or_init(|| current_keys.clone());
+        });
+        state.writes.put(id, table, old, new);
+        Ok(())
+    }
+
+    pub(super) fn insert_document(&self, name: &str, fields: Fields<'_>) -> Result<DocumentId, DbError> {
+        self.check_writable("insert")?;
+        let mut state = self.state();
+        let table = match self.table_named(&mut state, name) {
+            Some(table) => table,
+            None => self.new_table(&mut state, name)?,
+        };
+        let now_ns = self.shared.ports.clock.wall_ns().max(self.snapshot.0 + 1);
+        let creation_time =
+            state.next_creation_time.unwrap_or_else(|| syncline_schema::Timestamp(now_ns).creation_time());
+        let mut random = [0; 14];
+        self.shared.ports.random.fill(&mut random);
+        let days = u16::try_from(now_ns / DAY_NS).unwrap_or(u16::MAX);
+        let id = DocumentId { table: table.number, internal: InternalId::new(random, days) };
+        let text = match fields {
+            Fields::Typed(fields) => document::stored(creation_time, &id, fields),
+            Fields::Untyped(fields) => {
+                let numbers = super::Numbers { tx: self, state: RefCell::new(&mut state) };
+                values::inserted(&table, &id, creation_time, fields, &numbers)?
+            }
+        };
+        let new = self.measured(&table, &id, creation_time, text)?;
+        let keys = table.keys(&new.json, creation_time, &id);
+        let keys = keys.map_err(|error| DbError::Storage(error.to_string().into()))?;
+        let new = Stored { keys: OnceLock::from(keys), ..new };
+        self.count_write(&mut state, Some(&new))?;
+        state.next_creation_time = Some(creation_time.next_up());
+        state.reads.document_written(id);
+        state.writes.put(id, &table, None, Some(new));
+        Ok(id)
+    }
+
+    fn new_table(&self, state: &mut TxState, name: &str) -> Result<Arc<Table>, DbError> {
+        if name.starts_with('_') {
+            let text = format!("ReadOnlyTable: `insert` into `{name}`, which is a table of the system.");
+            return Err(DbError::refused("ReadOnlyTable", text));
+        }
+        check_identifier(name).map_err(|error| {
+            DbError::refused("InvalidTableName", format!("InvalidTableName: `{name}` cannot name a table: {error}"))
+        })?;
+        let max = self.shared.config.limits.tables_max;
+        if self.catalog.len() + state.new_tables.len() >= max {
+            let text = format!("TooManyTables: there are {max} tables, which is the limit; `{name}` is one more.");
+            return Err(DbError::refused("TooManyTables", text));
+        }
+        // Whoever else makes a table meanwhile would give it the same number.
+        state.reads.range(IndexId::TABLE_NAMES, KeyRange::all());
+        let last_new = state.new_tables.last().map(|table| TableNumber(table.number.0 + 1));
+        let number = last_new.unwrap_or_else(|| self.catalog.next_number());
+        let table = Arc::new(Table::new_in_transaction(number, name));
+        state.new_tables.push(table.clone());
+        Ok(table)
+    }
+
+    fn check_writable(&self, operation: &str) -> Result<(), DbError> {
+        match self.options.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => {
+                let text = format!("ReadOnly: `{operation}` in a query. Only mutations write.");
+                Err(DbError::refused("ReadOnly", text))
+            }
+        }
+    }
+
+    /// A version with its size, which is checked; its keys are still to be found.
+    fn measured(&self, table: &Table, id: &DocumentId, creation_time: f64, text: String) -> Result<Stored, DbError> {
+        let limits = &self.shared.config.limits;
+        let measure = document::measure(&text).ok_or_else(|| not_canonical(id))?;
+        let (size, depth) = (measure.size as u64, measure.depth as u64);
+        if size > limits.document_bytes_max {
+            let text = format!(
+                "ValueTooLargeError: the document {id} of table `{}` would have {size} bytes; a document may have {}.",
+                table.name, limits.document_bytes_max
+            );
+            return Err(DbError::refused("ValueTooLargeError", text));
+        }
+        if depth > limits.document_depth_max {
+            let text = format!(
+                "TooNestedError: the document {id} of table `{}` would be nested {depth} levels deep; \
+                 a document may be nested {} levels.",
+                table.name, limits.document_depth_max
+            );
+            return Err(DbError::refused("TooNestedError", text));
+        }
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        Ok(Stored { creation_time, json: text.into(), size, keys: OnceLock::new() })
+    }
+
+    fn count_write(&self, state: &mut TxState, new: Option<&Stored>) -> Result<(), DbError> {
+        let limits = &self.shared.config.limits;
+        let usage = &mut state.usage;
+        usage.documents_written += 1;
+        usage.bytes_written += new.map_or(0, |new| u64::from(new.size));
+        let over = |code: &'static str, limit: String| {
+            let text = format!("{code}: one mutation may write {limit}. Do the rest in another mutation.");
+            Err(DbError::refused(code, text))
+        };
+        if usage.documents_written > limits.documents_written_max {
+            return over("TooManyWrites", format!("{} documents", limits.documents_written_max));
+        }
+        if usage.bytes_written > limits.bytes_written_max {
+            return over("TooManyBytesWritten", format!("{} bytes of documents", limits.bytes_written_max));
+        }
+        Ok(())
+    }
+}
+
+/// Whether an operation writes a field that an index has.
+fn touches_index(table: &Table, operation: Operation<'_>) -> bool {
+    let Operation::Patch(Fields::Typed(patch)) = operation else { return true };
+    let Some(mut fields) = document::Fields::new(patch) else { return true };
+    loop {
+        match fields.next_field() {
+            Some(Some(field)) if table.is_indexed(field.name) => return true,
+            Some(Some(_)) => {}
+            Some(None) => return false,
+            None => return true,
+        }
+    }
+}
+
+/// Writes once the writes before it are done and memory knows the document.
+///
+/// Holds no transaction while it waits: the transaction holds it.
+async fn write_later(
+    tx: Weak<Transaction>,
+    before: Option<SharedFuture<BoxFuture<'static, Result<(), DbError>>>>,
+    id: DocumentId,
+    operation: OwnedOperation,
+) -> Result<(), DbError> {
+    if let Some(before) = before {
+        // Its own caller is told of its failure.
+        let _ = before.await;
+    }
+    loop {
+        let Some(alive) = tx.upgrade() else { return Err(DbError::Storage("the transaction has ended".into())) };
+        let tried = alive.try_write(&mut alive.state(), id, operation.borrow());
+        let table = match tried {
+            Tried::Done(result) => return result,
+            Tried::Unknown(table) => table,
+        };
+        let shared = alive.shared.clone();
+        drop(alive);
+        let loaded = shared.load_documents(&table, vec![id.internal]).await;
+        if let Err(error) = loaded {
+            let error = DbError::Storage(error.to_string().into());
+            if let Some(alive) = tx.upgrade() {
+                alive.state().failure.get_or_insert(error.clone());
+            }
+            return Err(error);
+        }
+    }
+}
+
+fn nonexistent(operation: &str, id: &DocumentId) -> DbError {
+    DbError::refused(
+        "NonexistentDocument",
+        format!("NonexistentDocument: `{operation}` of {id}: there is no such document."),
+    )
+}
+
+fn not_canonical(id: &DocumentId) -> DbError {
+    DbError::Storage(format!("document {id}: its stored text, or the text to be stored, is not canonical").into())
+}
