@@ -12,7 +12,9 @@ mod config;
 mod config_json;
 mod custom_jwt;
 mod data_url;
-// mod dev_issuer;
+pub(crate) mod dev_issuer;
+mod dev_key;
+mod dev_request;
 mod documents;
 mod explain;
 mod fetch;
@@ -37,7 +39,7 @@ pub use config::{
     Algorithm, Auth0, AuthConfig, AuthSettings, Clerk, ConfigError, CustomJwt, JwksSource, Oidc, Provider,
     ProviderSettings, Setting, env,
 };
-// pub use dev_issuer::{DevIssuer, DevIssuerError};
+pub use dev_issuer::{DevIssuer, DevIssuerError};
 pub use explain::{Explanation, Outcome, Row, explain};
 pub use fetch::{Fetch, FetchError, FetchLimits, HttpFetch, Response};
 pub use identity::UserIdentity;

@@ -193,7 +193,8 @@ mod tests {
         check_error(&one(r#"{"applicationID": "x"}"#), invalid, &["\"domain\"", "a string", "nothing"]);
         check_error(&one(r#"{"domain": 5, "applicationID": "x"}"#), invalid, &["\"domain\"", "a number"]);
         check_error(&one(r#"{"domain": "a.dev"}"#), invalid, &["\"applicationID\"", "nothing"]);
-        let custom = |rest: &str| one(&format!(r#"{{"type": "customJwt", "issuer": "https://a.dev", "jwks": "x"{rest}}}"#));
+        let custom =
+            |rest: &str| one(&format!(r#"{{"type": "customJwt", "issuer": "https://a.dev", "jwks": "x"{rest}}}"#));
         check_error(&custom(""), invalid, &["\"algorithm\"", "nothing"]);
         check_error(&custom(r#", "algorithm": "EdDSA""#), invalid, &["\"RS256\" or \"ES256\"", "\"EdDSA\""]);
     }

@@ -81,10 +81,9 @@ pub(super) fn check_times(claims: &Claims<'_>, now_s: u64, trail: &mut impl Trai
         Some(exp) if now - exp > LEEWAY_S => return Err(expired(claims, exp, now_s, outside_its_time)),
         exp => trail.passed(Check::Expiry, || (format!("exp at least {now_s} - 5"), optional(exp))),
     }
-    for (date, check, reason) in [
-        (claims.nbf, Check::NotBefore, Reason::NotYetValid),
-        (claims.iat, Check::IssuedAt, Reason::IssuedInFuture),
-    ] {
+    for (date, check, reason) in
+        [(claims.nbf, Check::NotBefore, Reason::NotYetValid), (claims.iat, Check::IssuedAt, Reason::IssuedInFuture)]
+    {
         match date {
             Some(from) if from - now > LEEWAY_S => return Err(too_early(reason, from, now_s, outside_its_time)),
             date => trail.passed(check, || (format!("at most {now_s} + 5"), optional(date))),
@@ -100,7 +99,7 @@ pub(super) fn check_claims(claims: &Claims<'_>, trail: &mut impl Trail) -> Resul
             return Err(claim_missing(name, "a token of a customJwt provider"));
         }
     }
-    trail.passed(Check::RequiredClaims, || ("iss, sub, exp".into(), "all".into()));
+    trail.passed(Check::KindClaims, || ("iss, sub, exp".into(), "all".into()));
     let identity = identity::of_custom_jwt(claims)?;
     trail.passed(Check::Identity, || ("claims of bounded size".into(), identity.token_identifier.clone()));
     Ok(identity)

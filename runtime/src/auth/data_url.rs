@@ -18,11 +18,7 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
     let Some((head, body)) = text.split_once(',') else { return Err("the data URI has no comma before its content") };
     let bytes = percent_decode(body)?;
     let is_base64 = head.rsplit_once(';').is_some_and(|(_, last)| last.trim().eq_ignore_ascii_case("base64"));
-    if is_base64 {
-        BASE64.decode(bytes).map_err(|_| "the content of the data URI is not base64")
-    } else {
-        Ok(bytes)
-    }
+    if is_base64 { BASE64.decode(bytes).map_err(|_| "the content of the data URI is not base64") } else { Ok(bytes) }
 }
 
 fn percent_decode(text: &str) -> Result<Vec<u8>, &'static str> {

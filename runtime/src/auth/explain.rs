@@ -74,30 +74,38 @@ pub async fn explain(verifier: &Verifier, token: &str) -> Explanation {
         Some(Provider::CustomJwt { .. }) => Check::CUSTOM_JWT,
         Some(Provider::Oidc { .. }) | None => Check::OIDC,
     };
-    let rows = checks.iter().map(|check| row(*check, &passed, outcome.as_ref().err())).collect();
+    let rows = rows(checks, &passed, outcome.as_ref().err());
     let payload = Token::decode(token, &mut NoTrail).ok().map(|decoded| decoded.payload().to_owned());
     Explanation { rows, provider, outcome, payload }
 }
 
-fn row(check: Check, passed: &Passed, rejection: Option<&Rejection>) -> Row {
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    match rejection.filter(|rejection| rejection.reason().check() == check) {
-        Some(rejection) => {
-            let (expected, found) = (text(rejection.expected()), text(rejection.found()));
-            Row { check, outcome: Outcome::Failed, expected, found }
-        }
-        None => match passed.0.iter().rev().find(|(passed, ..)| *passed == check) {
-            Some((_, expected, found)) => {
-                Row { check, outcome: Outcome::Passed, expected: expected.clone(), found: found.clone() }
+/// Checks are made in the order of the table, so the first that was not passed is the one that failed.
+fn rows(checks: &[Check], passed: &Passed, rejection: Option<&Rejection>) -> Vec<Row> {
+    let mut failure = rejection;
+    let row = |check: &Check| {
+        let (outcome, expected, found) = match (passed.of(*check), failure.take_if(|_| passed.of(*check).is_none())) {
+            (Some((expected, found)), _) => (Outcome::Passed, expected, found),
+            (None, Some(rejection)) => {
+                (Outcome::Failed, rejection.expected().unwrap_or_default(), rejection.found().unwrap_or_default())
             }
-            None => Row { check, outcome: Outcome::NotReached, expected: String::new(), found: String::new() },
-        },
-    }
+            (None, None) => (Outcome::NotReached, "", ""),
+        };
+        Row { check: *check, outcome, expected: expected.to_owned(), found: found.to_owned() }
+    };
+    checks.iter().map(row).collect()
 }
 
 /// The checks that were passed, with what was expected and found.
 #[derive(Default)]
 struct Passed(Vec<(Check, String, String)>);
+
+impl Passed {
+    /// What was expected and found, when a check was passed; of several times the last.
+    fn of(&self, check: Check) -> Option<(&str, &str)> {
+        let noted = self.0.iter().rev().find(|(passed, ..)| *passed == check);
+        noted.map(|(_, expected, found)| (expected.as_str(), found.as_str()))
+    }
+}
 
 impl Trail for Passed {
     fn passed(&mut self, check: Check, facts: impl FnOnce() -> (String, String)) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
-pub use syncline_functions::UserIdentity;
+pub use syncline_functions::auth::UserIdentity;
 
 use super::json::{Members, kind_of};
 use super::jwt::{Claims, TOKEN_BYTES_MAX, mistyped};
@@ -20,14 +20,41 @@ const FLATTENED_BYTES_MAX: usize = 4 * TOKEN_BYTES_MAX;
 /// Claims of the protocol, which are no attributes of a person: dropped for OIDC. Most of them differ with each
 /// refresh and would make every refresh a new identity.
 const OIDC_DROPPED: [&str; 17] = [
-    "iss", "sub", "exp", "iat", "aud", "azp", "nonce", "acr", "amr", "auth_time", "at_hash", "c_hash", "jti", "nbf",
-    "fva", "middle_name", "birthday",
+    "iss",
+    "sub",
+    "exp",
+    "iat",
+    "aud",
+    "azp",
+    "nonce",
+    "acr",
+    "amr",
+    "auth_time",
+    "at_hash",
+    "c_hash",
+    "jti",
+    "nbf",
+    "fva",
+    "middle_name",
+    "birthday",
 ];
 
 /// The standard claims of OIDC that are texts.
 const OIDC_TEXTS: [&str; 14] = [
-    "name", "given_name", "family_name", "nickname", "preferred_username", "profile", "picture", "website", "email",
-    "gender", "birthdate", "zoneinfo", "locale", "phone_number",
+    "name",
+    "given_name",
+    "family_name",
+    "nickname",
+    "preferred_username",
+    "profile",
+    "picture",
+    "website",
+    "email",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "phone_number",
 ];
 
 /// The standard claims of OIDC with other types.
@@ -38,9 +65,27 @@ const CUSTOM_DROPPED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jt
 
 /// Names of computed fields, which no claim may take (D2).
 const RESERVED: [&str; 21] = [
-    "tokenIdentifier", "subject", "issuer", "name", "nickname", "email", "gender", "givenName", "familyName",
-    "preferredUsername", "profileUrl", "pictureUrl", "websiteUrl", "birthday", "timezone", "language", "phoneNumber",
-    "emailVerified", "phoneNumberVerified", "address", "updatedAt",
+    "tokenIdentifier",
+    "subject",
+    "issuer",
+    "name",
+    "nickname",
+    "email",
+    "gender",
+    "givenName",
+    "familyName",
+    "preferredUsername",
+    "profileUrl",
+    "pictureUrl",
+    "websiteUrl",
+    "birthday",
+    "timezone",
+    "language",
+    "phoneNumber",
+    "emailVerified",
+    "phoneNumberVerified",
+    "address",
+    "updatedAt",
 ];
 
 /// Reserved names that are legal claims of a customJwt token, because nothing is computed for them there.
@@ -130,25 +175,7 @@ fn nobody(claims: &Claims<'_>) -> UserIdentity {
         token_identifier: format!("{}|{subject}", claims.iss),
         subject,
         issuer: claims.iss.clone(),
-        name: None,
-        given_name: None,
-        family_name: None,
-        nickname: None,
-        preferred_username: None,
-        profile_url: None,
-        picture_url: None,
-        website_url: None,
-        email: None,
-        gender: None,
-        birthday: None,
-        timezone: None,
-        language: None,
-        phone_number: None,
-        address: None,
-        updated_at: None,
-        email_verified: None,
-        phone_number_verified: None,
-        custom: BTreeMap::new(),
+        ..UserIdentity::default()
     }
 }
 
@@ -401,7 +428,8 @@ mod tests {
 
     #[test]
     fn standard_claims_of_custom_jwt_keep_their_raw_names() {
-        let claims = r#","given_name":"Ada","email_verified":"yes","picture":5,"name":"Ada L","email":["a"],"gender":null"#;
+        let claims =
+            r#","given_name":"Ada","email_verified":"yes","picture":5,"name":"Ada L","email":["a"],"gender":null"#;
         check(of_custom_jwt, claims, |identity| {
             identity.name = some("Ada L");
             identity.custom = custom(&[

@@ -259,8 +259,13 @@ mod tests {
 
     #[test]
     fn loopback_hosts_are_known_by_name_and_by_address() {
-        for typed in ["http://localhost:1", "http://a.localhost", "http://127.8.0.1", "http://[::1]", "http://[::ffff:127.0.0.1]"]
-        {
+        for typed in [
+            "http://localhost:1",
+            "http://a.localhost",
+            "http://127.8.0.1",
+            "http://[::1]",
+            "http://[::ffff:127.0.0.1]",
+        ] {
             assert!(IssuerUrl::parse(typed).unwrap().is_loopback(), "{typed}");
         }
         for typed in ["http://localhost.dev", "http://10.0.0.1", "http://[::2]", "http://128.0.0.1"] {

@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn values_keep_their_spelling() {
-        let members = Members::parse(r#"{"n": 1.50e1, "big": 12345678901234567890123, "o": {"b": 1, "a":2}}"#, &[]).ok();
+        let members =
+            Members::parse(r#"{"n": 1.50e1, "big": 12345678901234567890123, "o": {"b": 1, "a":2}}"#, &[]).ok();
         let members = members.unwrap();
         assert_eq!(members.get("n"), Some("1.50e1"));
         assert_eq!(members.get("big"), Some("12345678901234567890123"));
@@ -247,16 +248,27 @@ mod tests {
 
     #[test]
     fn what_is_not_a_well_formed_object_is_refused() {
-        for text in
-            ["", "[]", "5", "null", "{", "{}x", r#"{"a":}"#, r#"{"a":01}"#, r#"{"a":"\ud800"}"#, r#"{"a":1e400}"#, "{1:2}"]
-        {
+        for text in [
+            "",
+            "[]",
+            "5",
+            "null",
+            "{",
+            "{}x",
+            r#"{"a":}"#,
+            r#"{"a":01}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":1e400}"#,
+            "{1:2}",
+        ] {
             assert!(matches!(Members::parse(text, &[]), Err(ObjectError::Malformed(_))), "{text}");
         }
     }
 
     #[test]
     fn members_that_must_be_unique_are_even_when_escaped() {
-        let repeated = |text| matches!(Members::parse(text, &["iss"]), Err(ObjectError::Repeated(name)) if name == "iss");
+        let repeated =
+            |text| matches!(Members::parse(text, &["iss"]), Err(ObjectError::Repeated(name)) if name == "iss");
         assert!(repeated(r#"{"iss":"a","iss":"b"}"#));
         assert!(repeated(r#"{"iss":"a","\u0069ss":"b"}"#));
         let twice = r#"{"x":1,"x":2}"#;

@@ -172,7 +172,8 @@ impl KeySet {
         let mut text = match self.keys.len() {
             0 => "no usable key".to_owned(),
             _ => {
-                let named: Vec<String> = self.ids().iter().take(NAMED_MAX).map(|id| super::rejection::shown(id)).collect();
+                let named: Vec<String> =
+                    self.ids().iter().take(NAMED_MAX).map(|id| super::rejection::shown(id)).collect();
                 named.join(", ")
             }
         };
@@ -190,9 +191,8 @@ impl KeySet {
 fn read_key(text: &str) -> Result<Key, String> {
     let members = Members::parse(text, &["kty", "kid", "alg", "use", "n", "e", "crv", "x", "y"])
         .map_err(|_| "it is not an object".to_owned())?;
-    let string = |name: &str| {
-        members.text(name).map_err(|found| format!("its \"{name}\" is not a string but of type {found}"))
-    };
+    let string =
+        |name: &str| members.text(name).map_err(|found| format!("its \"{name}\" is not a string but of type {found}"));
     let bytes = |name: &str| {
         let text = string(name)?.ok_or_else(|| format!("it has no \"{name}\""))?;
         URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|_| format!("its \"{name}\" is not base64url"))

@@ -64,11 +64,12 @@ impl<'a> Token<'a> {
     /// `InvalidAuthHeader`: the payload is no object, or a registered claim has another type than it must have.
     pub(super) fn claims(&self, trail: &mut impl Trail) -> Result<Claims<'_>, Rejection> {
         let members = Members::parse(&self.payload, &REGISTERED).map_err(|error| match error {
-            ObjectError::TooDeep => payload_unreadable(
-                &format!("its payload is nested deeper than {DEPTH_MAX} levels"),
-                "deeper nesting",
-            ),
-            ObjectError::Malformed(why) => payload_unreadable(&format!("its payload is not a JSON object ({why})"), &why),
+            ObjectError::TooDeep => {
+                payload_unreadable(&format!("its payload is nested deeper than {DEPTH_MAX} levels"), "deeper nesting")
+            }
+            ObjectError::Malformed(why) => {
+                payload_unreadable(&format!("its payload is not a JSON object ({why})"), &why)
+            }
             ObjectError::Repeated(name) => {
                 let sentence = format!("The token cannot be read: the claim \"{name}\" stands more than once.");
                 Rejection::invalid_header(Reason::ClaimRepeated, sentence)

@@ -57,7 +57,7 @@ struct State {
     failure: Option<Failure>,
     forced_at_ms: Option<u64>,
     /// The fetch under way. Weak: when nobody waits for it any more it ends, and the next one starts anew.
-    flight: Option<WeakShared<BoxFuture<'static, Result<Arc<ProviderKeys>, Rejection>>>>,
+    flight: Option<WeakShared<Landing>>,
 }
 
 struct Held {
@@ -71,7 +71,11 @@ struct Failure {
     rejection: Rejection,
 }
 
-type Flight = Shared<BoxFuture<'static, Result<Arc<ProviderKeys>, Rejection>>>;
+/// What a fetch comes to.
+type Landing = BoxFuture<'static, Result<Arc<ProviderKeys>, Rejection>>;
+
+/// A fetch under way, which any number of callers wait for.
+type Flight = Shared<Landing>;
 
 /// What to do about keys, decided under the lock.
 enum Decision {

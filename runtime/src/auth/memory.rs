@@ -92,3 +92,62 @@ impl Remembered {
         (self.valid_s.0..self.valid_s.1).contains(&now_s)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::TokenFacts;
+    use super::super::UserIdentity;
+    use super::super::jwk::KeySet;
+    use super::*;
+
+    fn found(valid_s: (u64, u64)) -> Remembered {
+        let verified = Verified {
+            identity: Arc::new(UserIdentity::default()),
+            expires_at_ns: 0,
+            provider: 0,
+            facts: Arc::new(TokenFacts::default()),
+        };
+        let keys = Arc::new(ProviderKeys { issuer: None, set: KeySet::default() });
+        Remembered { verified, keys, valid_s }
+    }
+
+    fn hash(n: usize) -> TokenHash {
+        TokenHash::of(&n.to_string())
+    }
+
+    #[test]
+    fn it_never_holds_more_than_its_capacity() {
+        let memory = Memory::with_capacity(100);
+        for n in 0..10_000 {
+            memory.remember(hash(n), found((0, 10)));
+            let generations = memory.generations.lock().unwrap();
+            assert!(generations.young.len() + generations.old.len() <= 100);
+        }
+        assert!(memory.recall(&hash(9_999), 5).is_some() && memory.recall(&hash(0), 5).is_none());
+    }
+
+    #[test]
+    fn what_is_asked_for_stays() {
+        let memory = Memory::with_capacity(100);
+        memory.remember(hash(0), found((0, 10)));
+        for n in 1..10_000 {
+            memory.remember(hash(n), found((0, 10)));
+            assert!(memory.recall(&hash(0), 5).is_some(), "after {n}");
+        }
+    }
+
+    #[test]
+    fn it_knows_a_token_only_while_the_result_holds() {
+        let memory = Memory::with_capacity(4);
+        for n in 0..2 {
+            memory.remember(hash(n), found((5, 10)));
+        }
+        memory.remember(hash(2), found((5, 10)));
+        for n in 0..3 {
+            for (now_s, known) in [(4, false), (10, false)] {
+                assert_eq!(memory.recall(&hash(n), now_s).is_some(), known, "{n} at {now_s}");
+            }
+        }
+        assert!(memory.recall(&hash(2), 9).is_some());
+    }
+}

@@ -1,6 +1,7 @@
 //! The rules of an OIDC ID token, in the order of the reference (`spec/auth.md` 2.2), with the deviations
 //! D3, D4 and D5.
 
+use super::UserIdentity;
 use super::identity;
 use super::jwk::{NoKey, Signing};
 use super::jwt::{Claims, Header, Parts, is_encryption};
@@ -8,7 +9,6 @@ use super::keys::ProviderKeys;
 use super::reason::{Check, Reason, Trail};
 use super::rejection::{Rejection, shown};
 use super::routing::found_audience;
-use super::UserIdentity;
 
 /// How far in the future `nbf` may be, in seconds.
 ///
@@ -59,7 +59,7 @@ pub(super) fn check_claims(claims: &Claims<'_>, trail: &mut impl Trail) -> Resul
         }
     }
     let identity = identity::of_oidc(claims)?;
-    trail.passed(Check::RequiredClaims, || ("iss, sub, exp, iat".into(), "all".into()));
+    trail.passed(Check::KindClaims, || ("iss, sub, exp, iat".into(), "all".into()));
     Ok(identity)
 }
 
@@ -92,9 +92,10 @@ pub(super) fn check_rules(
             trail.passed(Check::Algorithm, || ("RS256, EdDSA".into(), header.alg.clone()));
             Ok(signing)
         }
-        Some(Signing::Es256) | None => {
-            Err(algorithm_refused(header, &format!("Algorithm {} is not allowed for this provider", shown(&header.alg))))
-        }
+        Some(Signing::Es256) | None => Err(algorithm_refused(
+            header,
+            &format!("Algorithm {} is not allowed for this provider", shown(&header.alg)),
+        )),
     }
 }
 
@@ -185,13 +186,13 @@ pub(super) fn no_key(
     let age = about.keys_age_s.map_or_else(String::new, |seconds| format!("; refetched {seconds} s ago"));
     let named = kid.map_or_else(|| "without a kid".to_owned(), |kid| format!("with kid {}", shown(kid)));
     let (reason, detail) = match (why, kid) {
-        (NoKey::UnknownId, Some(kid)) => (
-            Reason::KeyIdUnknown,
-            format!("kid {} not in JWKS of {} (has: {has}){age}.", shown(kid), about.issuer),
-        ),
-        (NoKey::UnknownId, None) => {
-            (Reason::KeyUnfit, format!("JWKS of {} has no key for a token without kid (has: {has}){age}.", about.issuer))
+        (NoKey::UnknownId, Some(kid)) => {
+            (Reason::KeyIdUnknown, format!("kid {} not in JWKS of {} (has: {has}){age}.", shown(kid), about.issuer))
         }
+        (NoKey::UnknownId, None) => (
+            Reason::KeyUnfit,
+            format!("JWKS of {} has no key for a token without kid (has: {has}){age}.", about.issuer),
+        ),
         (NoKey::Unfit, _) => (
             Reason::KeyUnfit,
             format!("No key for a token {named} in JWKS of {} is one for {}.", about.issuer, signing.as_str()),
@@ -252,14 +253,18 @@ pub(super) fn expired(claims: &Claims<'_>, exp: f64, now_s: u64, refuse: fn(Reas
         .with_detail(format!("Token expired {ago} seconds ago (exp {exp}, server time {now_s}{iat})."))
         .with_expected(format!("exp after {now_s}"))
         .with_found(format!("exp {exp}"))
-        .with_remedy("Get a fresh token; if every token is expired on arrival, compare the clocks of issuer and server.")
+        .with_remedy(
+            "Get a fresh token; if every token is expired on arrival, compare the clocks of issuer and server.",
+        )
 }
 
 /// The refusal of a token whose time is still to come.
 pub(super) fn too_early(reason: Reason, from: f64, now_s: u64, refuse: fn(Reason) -> Rejection) -> Rejection {
     let ahead = (from - now_s as f64).ceil();
     let detail = match reason {
-        Reason::IssuedInFuture => format!("Token is issued at {from}, {ahead} seconds from now; check the server clock."),
+        Reason::IssuedInFuture => {
+            format!("Token is issued at {from}, {ahead} seconds from now; check the server clock.")
+        }
         _ => format!("Token is valid from {from}, {ahead} seconds from now; check the server clock."),
     };
     refuse(reason).with_detail(detail).with_expected(format!("at most about {now_s}")).with_found(from.to_string())

@@ -3,7 +3,7 @@
 use std::fmt;
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $code:literal at $check:ident,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
         /// Why a token was refused. The code of each is stable: logs, metrics and tests go by it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason {
@@ -20,88 +20,81 @@ macro_rules! reasons {
                     $(Self::$name => $code,)*
                 }
             }
-
-            /// The check that finds this.
-            pub fn check(self) -> Check {
-                match self {
-                    $(Self::$name => Check::$check,)*
-                }
-            }
         }
     };
 }
 
 reasons! {
     /// Longer than a token may be (D9).
-    TokenTooLarge = "token_too_large" at Size,
+    TokenTooLarge = "token_too_large",
     /// The payload cannot be decoded (R1).
-    PayloadUnreadable = "payload_unreadable" at Payload,
+    PayloadUnreadable = "payload_unreadable",
     /// A registered or standard claim has the wrong type (R2, O5).
-    ClaimMistyped = "claim_mistyped" at Claims,
+    ClaimMistyped = "claim_mistyped",
     /// A date is not between 1970 and 9999 (D1).
-    DateOutOfRange = "date_out_of_range" at Claims,
+    DateOutOfRange = "date_out_of_range",
     /// A claim that may stand once stands twice (R2).
-    ClaimRepeated = "claim_repeated" at Claims,
+    ClaimRepeated = "claim_repeated",
     /// `sub` is empty (D10).
-    SubjectEmpty = "subject_empty" at Claims,
+    SubjectEmpty = "subject_empty",
     /// There is no `iss` (R3).
-    IssuerMissing = "issuer_missing" at Issuer,
+    IssuerMissing = "issuer_missing",
     /// No provider is configured at all (R4).
-    NoProviders = "no_providers" at Issuer,
+    NoProviders = "no_providers",
     /// No configured provider has this issuer (R4).
-    IssuerMismatch = "issuer_mismatch" at Issuer,
+    IssuerMismatch = "issuer_mismatch",
     /// The issuer fits, the token has no audience (R4).
-    AudienceMissing = "audience_missing" at Audience,
+    AudienceMissing = "audience_missing",
     /// The issuer fits, the audience does not (R4).
-    AudienceMismatch = "audience_mismatch" at Audience,
+    AudienceMismatch = "audience_mismatch",
     /// `iss` of an OIDC token is no absolute URL (D4).
-    IssuerNotAbsolute = "issuer_not_absolute" at IssuerForm,
+    IssuerNotAbsolute = "issuer_not_absolute",
     /// The issuer's host could not be reached, or answered that it is overloaded (2.6).
-    ProviderUnreachable = "provider_unreachable" at Keys,
+    ProviderUnreachable = "provider_unreachable",
     /// An address of the issuer may not be fetched from here (9.3).
-    AddressRefused = "address_refused" at Keys,
+    AddressRefused = "address_refused",
     /// The issuer answered with something that cannot be used (2.6, J2).
-    ProviderAnswerUnusable = "provider_answer_unusable" at Keys,
+    ProviderAnswerUnusable = "provider_answer_unusable",
     /// The configured `jwks` is no URL and no readable `data:` URI (J1).
-    KeySourceInvalid = "key_source_invalid" at Keys,
+    KeySourceInvalid = "key_source_invalid",
     /// The discovery document names another issuer than the token (O3).
-    DocumentIssuerMismatch = "document_issuer_mismatch" at DocumentIssuer,
+    DocumentIssuerMismatch = "document_issuer_mismatch",
     /// The token does not have three parts (O5, J4).
-    PartsNotThree = "parts_not_three" at Header,
+    PartsNotThree = "parts_not_three",
     /// The header cannot be decoded, or its `alg` is unknown (O5, J4).
-    HeaderUnreadable = "header_unreadable" at Header,
+    HeaderUnreadable = "header_unreadable",
     /// The signature is not base64url (O5, J4).
-    SignatureUnreadable = "signature_unreadable" at Header,
+    SignatureUnreadable = "signature_unreadable",
     /// A claim that has to be there is not (O5, J8).
-    ClaimMissing = "claim_missing" at RequiredClaims,
+    ClaimMissing = "claim_missing",
     /// `typ` says that this is another kind of token (O6).
-    TypeRefused = "type_refused" at Type,
+    TypeRefused = "type_refused",
     /// `cty` says that another token is inside (O6).
-    ContentTypeRefused = "content_type_refused" at Type,
+    ContentTypeRefused = "content_type_refused",
     /// `crit` asks for extensions that are not known here (O6, D6).
-    CriticalRefused = "critical_refused" at Type,
+    CriticalRefused = "critical_refused",
     /// The audience holds further values (O8).
-    ExtraAudience = "extra_audience" at OnlyAudience,
+    ExtraAudience = "extra_audience",
     /// The algorithm is not one of this provider (O9, J4).
-    AlgorithmRefused = "algorithm_refused" at Algorithm,
+    AlgorithmRefused = "algorithm_refused",
     /// A customJwt token has no `kid` (J4).
-    KeyIdMissing = "key_id_missing" at Key,
+    KeyIdMissing = "key_id_missing",
     /// No key has the token's `kid` (O10, J4).
-    KeyIdUnknown = "key_id_unknown" at Key,
+    KeyIdUnknown = "key_id_unknown",
     /// No key fits the token's algorithm (O10, J4).
-    KeyUnfit = "key_unfit" at Key,
+    KeyUnfit = "key_unfit",
     /// Several keys fit (O10, D7).
-    KeyAmbiguous = "key_ambiguous" at Key,
+    KeyAmbiguous = "key_ambiguous",
     /// The signature is not that of the key (O11, J4).
-    SignatureInvalid = "signature_invalid" at Signature,
+    SignatureInvalid = "signature_invalid",
     /// `exp` has passed (O12, J7).
-    Expired = "expired" at Expiry,
+    Expired = "expired",
     /// `nbf` is still to come (D3, J7).
-    NotYetValid = "not_yet_valid" at NotBefore,
+    NotYetValid = "not_yet_valid",
     /// `iat` is still to come (J7).
-    IssuedInFuture = "issued_in_future" at IssuedAt,
+    IssuedInFuture = "issued_in_future",
     /// The claims of a customJwt token grow too large when they are flattened (9.2).
-    ClaimsTooLarge = "claims_too_large" at Identity,
+    ClaimsTooLarge = "claims_too_large",
 }
 
 impl fmt::Display for Reason {
@@ -149,7 +142,7 @@ checks! {
     /// O5, J4.
     Header = "header can be read",
     /// O5, J8.
-    RequiredClaims = "required claims",
+    KindClaims = "claims of this kind of token",
     /// O6.
     Type = "kind of token",
     /// O8.
@@ -182,7 +175,7 @@ impl Check {
         Self::Keys,
         Self::DocumentIssuer,
         Self::Header,
-        Self::RequiredClaims,
+        Self::KindClaims,
         Self::Type,
         Self::OnlyAudience,
         Self::Algorithm,
@@ -207,7 +200,7 @@ impl Check {
         Self::Expiry,
         Self::NotBefore,
         Self::IssuedAt,
-        Self::RequiredClaims,
+        Self::KindClaims,
         Self::Identity,
     ];
 }

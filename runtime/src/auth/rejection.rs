@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_client_in_production_reads_code_and_sentence_only() {
-        let rejection = Rejection::unauthenticated(Reason::Expired).with_detail("Token expired.").with_remedy("Renew it.");
+        let rejection =
+            Rejection::unauthenticated(Reason::Expired).with_detail("Token expired.").with_remedy("Renew it.");
         assert_eq!(rejection.client_text(Redaction::Redacted), format!("Unauthenticated: {NOT_ACCEPTED}"));
         let full = format!("Unauthenticated: {NOT_ACCEPTED} Token expired. Renew it.");
         assert_eq!(rejection.client_text(Redaction::Development), full);

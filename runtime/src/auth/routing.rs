@@ -38,11 +38,7 @@ impl<'a> Providers<'a> {
     ///
     /// # Errors
     /// `NoAuthProvider`, with the most likely mistake.
-    pub(super) fn route(
-        self,
-        claims: &Claims<'_>,
-        trail: &mut impl Trail,
-    ) -> Result<(usize, &'a Provider), Rejection> {
+    pub(super) fn route(self, claims: &Claims<'_>, trail: &mut impl Trail) -> Result<(usize, &'a Provider), Rejection> {
         let fits_audience = |provider: &Provider| match provider.application_id() {
             Some(id) => claims.audience().iter().any(|aud| aud == id),
             None => true,
@@ -57,7 +53,11 @@ impl<'a> Providers<'a> {
             return Ok((index, provider));
         }
         let candidates: Vec<&Provider> = of_issuer.map(|(_, provider)| provider).collect();
-        Err(if candidates.is_empty() { self.issuer_unknown(claims) } else { self.audience_unknown(claims, &candidates) })
+        Err(if candidates.is_empty() {
+            self.issuer_unknown(claims)
+        } else {
+            self.audience_unknown(claims, &candidates)
+        })
     }
 
     /// What a message names as expected when the token has no `iss` at all.
@@ -97,7 +97,11 @@ impl<'a> Providers<'a> {
             found_audience(claims),
             self.list()
         );
-        Rejection::no_provider(Reason::IssuerMismatch).with_detail(detail).with_expected(expected).with_found(found).with_remedy(remedy)
+        Rejection::no_provider(Reason::IssuerMismatch)
+            .with_detail(detail)
+            .with_expected(expected)
+            .with_found(found)
+            .with_remedy(remedy)
     }
 
     /// What is probably meant by an issuer that is not configured.
@@ -118,13 +122,17 @@ impl<'a> Providers<'a> {
             match (is_clerk_development(token), is_clerk_development(&expected)) {
                 (true, false) if expected.starts_with("clerk.") => {
                     return (
-                        Some("Token comes from a Clerk development instance but the config names a production instance."),
+                        Some(
+                            "Token comes from a Clerk development instance but the config names a production instance.",
+                        ),
                         INSTANCE_HINT,
                     );
                 }
                 (false, true) if token.starts_with("clerk.") => {
                     return (
-                        Some("Token comes from a Clerk production instance but the config names a development instance."),
+                        Some(
+                            "Token comes from a Clerk production instance but the config names a development instance.",
+                        ),
                         INSTANCE_HINT,
                     );
                 }
@@ -165,7 +173,11 @@ impl<'a> Providers<'a> {
             ),
         };
         let detail = format!("Token issuer: {}. Configured: {}. {detail}", shown(&claims.iss), self.list());
-        Rejection::no_provider(reason).with_detail(detail).with_expected(expected).with_found(found_audience(claims)).with_remedy(remedy)
+        Rejection::no_provider(reason)
+            .with_detail(detail)
+            .with_expected(expected)
+            .with_found(found_audience(claims))
+            .with_remedy(remedy)
     }
 
     fn list(self) -> String {

@@ -293,7 +293,9 @@ impl Job<'_> {
             match rejection.reason() {
                 Reason::KeyIdUnknown => Refusal::PerhapsNewKeys,
                 // Without a key id, any of these can mean that the issuer has changed its only key.
-                Reason::KeyUnfit | Reason::KeyAmbiguous | Reason::SignatureInvalid if !has_kid => Refusal::PerhapsNewKeys,
+                Reason::KeyUnfit | Reason::KeyAmbiguous | Reason::SignatureInvalid if !has_kid => {
+                    Refusal::PerhapsNewKeys
+                }
                 _ => Refusal::Final(rejection),
             }
         })
