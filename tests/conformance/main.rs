@@ -73,7 +73,9 @@ fn python() {
     let python = env::var_os("SYNCLINE_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
     let imports = Command::new(&python).args(["-c", "import convex"]).output();
     if !imports.is_ok_and(|output| output.status.success()) {
-        return skip("no Python with the packages of tests/conformance/python/requirements.txt: SYNCLINE_PYTHON names it");
+        return skip(
+            "no Python with the packages of tests/conformance/python/requirements.txt: SYNCLINE_PYTHON names it",
+        );
     }
     let mut command = Command::new(python);
     command.arg("test_client.py").current_dir(beside("conformance/python"));
