@@ -12,6 +12,11 @@ pub use crate::db::{IndexRange, IntoField, Patch, PatchFields};
 pub use crate::registry::{Definition, FunctionError, FunctionKind, Registry, Signature, Visibility};
 pub use crate::run::Run;
 
+/// Whether the documents of a table can break a rule that their type does not know.
+pub fn table_is_open<T: Table>() -> bool {
+    crate::outgoing::table_is_open::<T>()
+}
+
 /// The context of each kind of function, under the name of the kind.
 pub mod contexts {
     pub use crate::context::{ActionCtx as Action, MutationCtx as Mutation, QueryCtx as Query};

@@ -15,7 +15,7 @@ use crate::run::Run;
 use crate::tx::Tx;
 
 /// No value is larger than so many times its text: a float of one digit and its comma counts nine bytes.
-const SIZE_PER_TEXT_MAX: usize = 5;
+pub(crate) const SIZE_PER_TEXT_MAX: usize = 5;
 
 /// Decodes the arguments of one call.
 pub(crate) fn decode<D: Definition, A: FieldType>(run: &Run, text: &str) -> Result<A, FunctionError> {
@@ -76,7 +76,7 @@ fn check<D: Definition>(run: &Run, signature: &Signature, text: &str) -> Result<
 }
 
 /// The path that the function is registered at, or its bare name when it is not.
-fn path<D: Definition>(run: &Run) -> String {
+pub(crate) fn path<D: Definition>(run: &Run) -> String {
     run.registry().registered(D::key()).map_or_else(|| D::NAME.to_owned(), |registered| registered.path.short())
 }
 

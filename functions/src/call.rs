@@ -4,12 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use syncline_schema::{FieldType, Validator, encode_json};
+use syncline_schema::{DecodeError, FieldType, Validator, Value};
 
 use crate::args;
 use crate::context::{ActionCtx, MutationCtx, QueryCtx};
 use crate::error::{Error, closed};
 use crate::limits::RESULT_BYTES_MAX;
+use crate::outgoing;
 use crate::registry::{Definition, FunctionError};
 use crate::run::Run;
 
@@ -59,12 +60,18 @@ impl<T: FieldType, E: Into<Error>> Returned for Result<T, E> {
     }
 }
 
-/// What the caller of a function is told, by what it returned.
-pub fn returned<R: Returned>(returned: R) -> Result<String, FunctionError> {
-    match returned.into_result() {
-        Ok(value) => encode(&value),
-        Err(error) => Err(error.into_failure()),
-    }
+/// Why a function has no result.
+pub enum Failure {
+    /// It failed.
+    Failed(Error),
+    /// It returned something that breaks a rule of the wire.
+    Invalid(DecodeError),
+}
+
+/// The encoded result of the function that `D` describes.
+pub fn returned<D: Definition, R: Returned>(returned: R) -> Result<String, Failure> {
+    let value = returned.into_result().map_err(Failure::Failed)?;
+    outgoing::encode(&value, D::signature().returns_are_open).map_err(Failure::Invalid)
 }
 
 /// The validator of what a function returns.
@@ -82,22 +89,36 @@ where
     D: Definition,
     C: Context,
     A: FieldType + Send + 'static,
-    F: Future<Output = Result<String, FunctionError>> + Send + 'static,
+    F: Future<Output = Result<String, Failure>> + Send + 'static,
     B: FnOnce(C, A) -> F + Send + 'static,
 {
     Box::pin(async move {
         let decoded = args::decode::<D, A>(&run, &arguments)?;
         drop(arguments);
-        body(C::of(run), decoded).await
+        match body(C::of(run.clone()), decoded).await {
+            Ok(json) => check_size::<D>(&run, json),
+            Err(Failure::Failed(error)) => Err(error.into_failure()),
+            Err(Failure::Invalid(error)) => Err(invalid_result(&run, &error)),
+        }
     })
 }
 
-fn encode<R: FieldType>(value: &R) -> Result<String, FunctionError> {
-    let json = encode_json(value);
-    let size = json.len();
-    if size > RESULT_BYTES_MAX {
-        let text = format!("Uncaught Error: the result is too large: {size} bytes, at most {RESULT_BYTES_MAX}");
-        return Err(FunctionError { message: closed(text), data: None });
+fn invalid_result(run: &Run, error: &DecodeError) -> FunctionError {
+    let prefix = if run.is_nested() { "Uncaught Error: InvalidReturnValue" } else { "ReturnsValidationError" };
+    FunctionError { message: closed(format!("{prefix}: {error}")), data: None }
+}
+
+/// Refuses a result over the limit.
+fn check_size<D: Definition>(run: &Run, json: String) -> Result<String, FunctionError> {
+    if json.len() < RESULT_BYTES_MAX / args::SIZE_PER_TEXT_MAX {
+        return Ok(json);
     }
-    Ok(json)
+    // What was just encoded can be read; a text that cannot is none whose size matters.
+    let size = Value::from_json(&json).map_or(json.len(), |value| value.size());
+    if size <= RESULT_BYTES_MAX {
+        return Ok(json);
+    }
+    let path = args::path::<D>(run);
+    let text = format!("Uncaught Error: the result of {path} is too large: {size} bytes, at most {RESULT_BYTES_MAX}");
+    Err(FunctionError { message: closed(text), data: None })
 }

@@ -12,9 +12,10 @@ mod untyped;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use syncline_schema::{Doc, DocumentId, Id, Table, encode_json, normalize_id};
+use syncline_schema::{Doc, DocumentId, Id, Table, normalize_id};
 
 use crate::error::{Error, Result};
+use crate::outgoing::encode_document;
 use crate::run::Run;
 use crate::tx::{Fields, Tx};
 
@@ -85,8 +86,9 @@ impl DatabaseWriter {
     /// Adds a document and returns its id.
     pub async fn insert<T: Table>(&self, document: T) -> Result<Id<T>> {
         let run = &self.reader.run;
+        let json = encode_document("insert", &document)?;
         let _turn = run.turn().await;
-        let id = run.tx().insert(T::NAME, Fields::Typed(&encode_json(&document))).await?;
+        let id = run.tx().insert(T::NAME, Fields::Typed(&json)).await?;
         Ok(id.into())
     }
 
@@ -101,7 +103,7 @@ impl DatabaseWriter {
         let _turn = run.turn().await;
         let id = id.document_id();
         check_table::<P::Table>(run.tx().as_ref(), "patch", id)?;
-        Ok(run.tx().patch(id, Fields::Typed(&patch.into_fields().to_json())).await?)
+        Ok(run.tx().patch(id, Fields::Typed(&patch.into_fields().to_json::<P::Table>()?)).await?)
     }
 
     /// Replaces all fields of a document.
@@ -113,7 +115,7 @@ impl DatabaseWriter {
         let _turn = run.turn().await;
         let id = id.document_id();
         check_table::<T>(run.tx().as_ref(), "replace", id)?;
-        Ok(run.tx().replace(id, Fields::Typed(&encode_json(&document))).await?)
+        Ok(run.tx().replace(id, Fields::Typed(&encode_document("replace", &document)?)).await?)
     }
 
     /// Deletes a document.

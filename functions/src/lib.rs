@@ -19,6 +19,7 @@ pub mod error;
 pub mod limits;
 pub mod log;
 mod macros;
+mod outgoing;
 pub mod registry;
 pub mod run;
 pub mod tx;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use syncline_schema::{FunctionPath, PathError, Validator};
 
+use crate::outgoing;
 use crate::run::Run;
 
 /// What a function may do.
@@ -223,12 +224,15 @@ pub struct Signature {
     pub(crate) returns: Validator,
     /// Whether the arguments hold ids, whose tables decoding cannot check.
     pub(crate) args_have_ids: bool,
+    /// Whether a result can break a rule that its type does not know.
+    pub(crate) returns_are_open: bool,
 }
 
 impl Signature {
     /// From the two validators.
     pub fn new(args: Validator, returns: Validator) -> Self {
         let args_have_ids = args.has_ids();
-        Signature { args, returns, args_have_ids }
+        let returns_are_open = outgoing::is_open(&returns);
+        Signature { args, returns, args_have_ids, returns_are_open }
     }
 }

@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use syncline_schema::{DocumentId, RangePart, TableNumber};
 
+use crate::limits;
+
 /// A document as it is stored: the wire JSON of all its fields, `_id` and `_creationTime` included.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -155,6 +157,21 @@ pub struct Usage {
     pub bytes_written: u64,
 }
 
+/// The most that a transaction may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// Documents.
+    pub documents: u64,
+    /// Bytes of documents.
+    pub bytes: u64,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        ReadLimits { documents: limits::DOCUMENTS_READ_MAX, bytes: limits::BYTES_READ_MAX }
+    }
+}
+
 /// A transaction: one snapshot, its own writes over it, and the record of what was read.
 ///
 /// All calls may be made at once from one run; writes apply in the order of the calls. A query's transaction
@@ -196,6 +213,11 @@ pub trait Tx: Send + Sync {
 
     /// What was used so far.
     fn usage(&self) -> Usage;
+
+    /// How much it may read, so that a page can end before it goes over.
+    fn read_limits(&self) -> ReadLimits {
+        ReadLimits::default()
+    }
 }
 
 /// How a nested transaction ends.

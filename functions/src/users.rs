@@ -76,7 +76,9 @@ pub async fn list(ctx: &QueryCtx) -> Result<Vec<Doc<User>>> {
     ctx.db.query(User::all()).take(LIST_MAX).await
 }
 
-async fn find(ctx: &QueryCtx, identity: &UserIdentity) -> Result<Option<Doc<User>>> {
+/// The row of the user with this identity, if `users:store` has created it.
+/// The row of a signed-in user, if they were stored.
+pub async fn find(ctx: &QueryCtx, identity: &UserIdentity) -> Result<Option<Doc<User>>> {
     ctx.db.query(User::by_token().eq(&identity.token_identifier)).unique().await
 }
 

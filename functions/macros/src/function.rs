@@ -93,8 +93,7 @@ fn definition(kind: Kind, options: TokenStream, function: &ItemFn) -> syn::Resul
         })
         .collect();
     let passed: Vec<_> = parameters.iter().map(|parameter| parameter.ident.clone()).collect();
-    let call =
-        quote_spanned!(returned.span()=> ::syncline::__macro::returned(#ident(&ctx, #(arguments.#passed),*).await));
+    let call = quote_spanned!(returned.span()=> ::syncline::__macro::returned::<Self, _>(#ident(&ctx, #(arguments.#passed),*).await));
     let returns = quote_spanned!(returned.span()=> ::syncline::__macro::returned_validator::<#returned>());
     let arguments_codec = {
         let sorted = codec::sorted(parameters)?;

@@ -251,7 +251,7 @@ fn patch_impl(input: &DeriveInput, fields: &[Field]) -> TokenStream {
     let patch = format_ident!("{name}Patch");
     let setters = fields.iter().map(|Field { ident, wire, ty }| {
         let docs = format!("Sets `{wire}`.");
-        let set = quote_spanned!(ty.span()=> self.fields.set::<#ty>(#wire, &value.into_field()););
+        let set = quote_spanned!(ty.span()=> self.fields.set::<#ty>(#wire, &value.into_field(), open););
         let clear = option_inside(ty).map(|_| {
             let clear = format_ident!("clear_{ident}");
             let docs = format!("Removes `{wire}`.");
@@ -266,6 +266,7 @@ fn patch_impl(input: &DeriveInput, fields: &[Field]) -> TokenStream {
         quote! {
             #[doc = #docs]
             pub fn #ident(mut self, value: impl ::syncline::__macro::IntoField<#ty>) -> Self {
+                let open = ::syncline::__macro::table_is_open::<#name>();
                 #set
                 self
             }

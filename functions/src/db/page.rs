@@ -10,8 +10,8 @@ use super::pagination::{Bounds, PageStatus, PaginationOptions, PaginationResult}
 use super::query::{Query, STEP_MAX, next_step};
 use super::row::Row;
 use crate::error::Result;
-use crate::limits::{BYTES_READ_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_READ_MAX, PAGE_ITEMS_UNSPLIT_MAX};
-use crate::tx::{Batch, DbError, Document, Order, Usage};
+use crate::limits::{DOCUMENT_BYTES_MAX, PAGE_ITEMS_UNSPLIT_MAX};
+use crate::tx::{Batch, DbError, Document, Order};
 
 /// A page should be split when it has read this part of a limit, in quarters.
 const SPLIT_QUARTERS: u64 = 3;
@@ -104,9 +104,10 @@ impl<R: Row> Page<R> {
     /// something to show. Whoever would go over a limit finds the transaction spoilt, so the largest documents are
     /// reckoned with.
     fn within_limits(&self, size: usize) -> Option<usize> {
-        let used = self.query.run.tx().usage();
-        let documents = DOCUMENTS_READ_MAX.saturating_sub(used.documents_read);
-        let large_documents = BYTES_READ_MAX.saturating_sub(used.bytes_read) / DOCUMENT_BYTES_MAX;
+        let tx = self.query.run.tx();
+        let (used, limits) = (tx.usage(), tx.read_limits());
+        let documents = limits.documents.saturating_sub(used.documents_read);
+        let large_documents = limits.bytes.saturating_sub(used.bytes_read) / DOCUMENT_BYTES_MAX;
         let room = usize::try_from(documents.min(large_documents)).unwrap_or(usize::MAX);
         let size = match &self.end {
             Some(_) => STEP_MAX,
@@ -197,9 +198,10 @@ impl<R: Row> Page<R> {
             return Some(PageStatus::SplitRequired);
         }
         let mostly = |used: u64, limit: u64| used.saturating_mul(4) > limit.saturating_mul(SPLIT_QUARTERS);
-        let Usage { documents_read, bytes_read, .. } = self.query.run.tx().usage();
-        let mut close = mostly(documents_read, DOCUMENTS_READ_MAX)
-            || mostly(bytes_read, BYTES_READ_MAX)
+        let tx = self.query.run.tx();
+        let (used, limits) = (tx.usage(), tx.read_limits());
+        let mut close = mostly(used.documents_read, limits.documents)
+            || mostly(used.bytes_read, limits.bytes)
             || self.rows.len() > PAGE_ITEMS_UNSPLIT_MAX;
         if self.end.is_none() {
             close |= self.bounds.rows.is_some_and(|limit| mostly(self.keys.len() as u64, limit as u64));

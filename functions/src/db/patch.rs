@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use syncline_schema::{Bytes, FieldType, Id, encode_json};
+use syncline_schema::{Bytes, DecodeError, FieldType, Id, Table};
+
+use crate::error::Result;
+use crate::outgoing;
 
 /// What a field becomes that is removed.
 const UNDEFINED: &str = r#"{"$undefined":null}"#;
@@ -11,13 +14,22 @@ const UNDEFINED: &str = r#"{"$undefined":null}"#;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PatchFields {
     fields: BTreeMap<&'static str, String>,
+    /// The first field whose value breaks a rule of the wire.
+    invalid: Option<DecodeError>,
 }
 
 impl PatchFields {
     /// Sets a field. One that is left out when it is written (an `Option` that is `None`) is removed.
-    pub fn set<T: FieldType>(&mut self, name: &'static str, value: &T) {
-        let json = if value.is_missing() { UNDEFINED.to_owned() } else { encode_json(value) };
-        self.fields.insert(name, json);
+    ///
+    /// `open` tells whether values of the type can break a rule that the type does not know.
+    pub fn set<T: FieldType>(&mut self, name: &'static str, value: &T, open: bool) {
+        if value.is_missing() {
+            return self.clear(name);
+        }
+        match outgoing::encode(value, open) {
+            Ok(json) => drop(self.fields.insert(name, json)),
+            Err(error) => self.invalid = self.invalid.take().or(Some(error)),
+        }
     }
 
     /// Removes a field.
@@ -26,7 +38,10 @@ impl PatchFields {
     }
 
     /// Wire JSON, the names in byte order.
-    pub(crate) fn to_json(&self) -> String {
+    pub(crate) fn to_json<T: Table>(&self) -> Result<String> {
+        if let Some(error) = &self.invalid {
+            return Err(outgoing::refused::<T>("patch", error));
+        }
         let mut json = String::from("{");
         for (name, value) in &self.fields {
             if json.len() > 1 {
@@ -36,14 +51,14 @@ impl PatchFields {
             json.push_str(&format!("\"{name}\":{value}"));
         }
         json.push('}');
-        json
+        Ok(json)
     }
 }
 
 /// A patch of the documents of one table; `derive(Table)` makes one for each.
 pub trait Patch {
     /// The table.
-    type Table: syncline_schema::Table;
+    type Table: Table;
 
     /// Its fields.
     fn into_fields(self) -> PatchFields;

@@ -71,7 +71,7 @@ pub mod messages {
 
 /// All tables of the application.
 pub fn tables() -> Schema {
-    schema![Message, syncline::users::User]
+    schema![Message, crate::outgoing::Bag, syncline::users::User]
 }
 
 /// All functions of the application.
@@ -107,6 +107,11 @@ pub fn registry() -> Registry {
         crate::errors::failing::other,
         crate::errors::failing::relays,
         crate::errors::failing::long,
+        crate::outgoing::giving::record,
+        crate::outgoing::giving::anything,
+        crate::outgoing::giving::many,
+        crate::outgoing::giving::long,
+        crate::outgoing::giving::passes_on,
         crate::pages::paging::twice,
         crate::pages::paging::filtered,
         crate::pages::paging::other_filter,

@@ -10,6 +10,7 @@ mod context;
 mod db;
 mod errors;
 mod memory;
+mod outgoing;
 mod pages;
 mod types;
 mod users;

@@ -375,14 +375,11 @@ proptest! {
             let now = get(&app, path, &options);
             app.journal = None;
             prop_assert_eq!(&now.continue_cursor, &page.continue_cursor);
-            match (&now.split_cursor, split) {
-                (Nullable::Some(middle), true) => {
-                    let left = get(&app, path, &until(start.clone(), middle));
-                    let right = get(&app, path, &until(Nullable::Some(middle.clone()), &now.continue_cursor));
-                    prop_assert_eq!([scores(&left), scores(&right)].concat(), scores(&now));
-                    prop_assert!(!left.page.is_empty() && !right.page.is_empty());
-                }
-                (_, _) => {}
+            if let (Nullable::Some(middle), true) = (&now.split_cursor, split) {
+                let left = get(&app, path, &until(start.clone(), middle));
+                let right = get(&app, path, &until(Nullable::Some(middle.clone()), &now.continue_cursor));
+                prop_assert_eq!([scores(&left), scores(&right)].concat(), scores(&now));
+                prop_assert!(!left.page.is_empty() && !right.page.is_empty());
             }
             found.extend(scores(&now));
             start = Nullable::Some(now.continue_cursor);
