@@ -354,7 +354,7 @@ mod tests {
     }
 
     fn check_merge(fields: &str, patch: &str, expected: &str) {
-        let merged = merge(&stored(2.0, &id(), fields), patch).unwrap();
+        let merged = merge(&stored(2.0, &id(), fields), patch).unwrap_or_else(|| panic!("{fields} with {patch}"));
         assert_eq!(merged, stored(2.0, &id(), expected), "{fields} with {patch}");
     }
 
@@ -371,7 +371,7 @@ mod tests {
         check_merge(r#"{"a":1.0}"#, r#"{"a":{"$undefined":null},"b":{"$undefined":null}}"#, "{}");
         check_merge("{}", r#"{"Z":true,"a":false}"#, r#"{"Z":true,"a":false}"#);
         check_merge(r#"{"a":1.0}"#, "{}", r#"{"a":1.0}"#);
-        check_merge(r#"{"a"":1.0,"b":1.0}"#, r#"{"a!":2.0,"a\":3.0}"#, r#"{"a!":2.0,"a"":1.0,"a\":3.0,"b":1.0}"#);
+        check_merge(r#"{"a\"":1.0,"b":1.0}"#, r#"{"a!":2.0,"a\\":3.0}"#, r#"{"a!":2.0,"a\"":1.0,"a\\":3.0,"b":1.0}"#);
     }
 
     #[test]
@@ -383,8 +383,7 @@ mod tests {
             "1.0",
             "-1e-7",
             r#""""#,
-            r#""a"\
-ß€😀""#,
+            r#""a\"\\\n\u0001ß€😀""#,
             "[]",
             "{}",
             "[[],[1.0,null]]",
@@ -394,7 +393,7 @@ mod tests {
             r#"{"$bytes":""}"#,
             r#"{"a":{"b":[{"c":"$bytes"}],"d":{}},"e":[],"f":{"$bytes":"AQID"}}"#,
         ] {
-            let value = Value::from_json(text).unwrap();
+            let value = Value::from_json(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             let depth = if matches!(value, Value::Array(_) | Value::Object(_)) { value.depth() } else { 0 };
             assert_eq!(measure(text), Some(Measure { size: value.size(), depth }), "{text}");
         }
@@ -402,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_cut_off_is_noticed() {
-        let text = r#"{"a":[1.0,{"b":"c"}],"d":{"$bytes":"AQI="},"e":null}"#;
+        let text = r#"{"a":[1.0,{"b":"c\u0001"}],"d":{"$bytes":"AQI="},"e":null}"#;
         assert!(measure(text).is_some());
         for len in 0..text.len() - 1 {
             // Scalars are not spelled out, so that a cut inside one may look complete; a container never does.

@@ -240,6 +240,11 @@ impl Engine {
         self.shared.durable.borrow().ts
     }
 
+    /// The newest commit, durable or not.
+    pub fn committed(&self) -> Timestamp {
+        self.shared.committed()
+    }
+
     /// Tells when commits become durable or are undone. Ends with the engine.
     pub fn watch_durable(&self) -> watch::Receiver<Durable> {
         self.shared.durable.subscribe()

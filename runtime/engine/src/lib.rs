@@ -60,7 +60,7 @@ pub use ports::{Clock, OnProgress, Ports, Progress, Random, Spawn, Timer};
 pub use reads::ReadSet;
 pub use storage::{
     BaseAnswer, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, Fault, LogBatch, MemoryStorage, Meta,
-    OutcomeGroup, Position, Pruned, Storage, StorageError, StorageFuture,
+    OutcomeGroup, Position, Pruned, SqliteOptions, SqliteStorage, Storage, StorageError, StorageFuture,
 };
 pub use subscriptions::Subscriptions;
 pub use transaction::Transaction;

@@ -12,6 +12,7 @@
 //! The engine owns the order of things; a storage has no opinion about what the bytes of a batch mean.
 
 mod memory;
+mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
 
 use crate::commit::{IndexId, RequestKey};
 pub use memory::{Fault, MemoryStorage};
+pub use sqlite::{SqliteOptions, SqliteStorage};
 
 /// What a storage answers, later.
 pub type StorageFuture<T> = BoxFuture<'static, Result<T, StorageError>>;

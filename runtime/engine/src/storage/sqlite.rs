@@ -1,0 +1,194 @@
+//! SQLite as a storage: one file, written by one thread, read by a few others, so that reads never wait for a sync.
+//!
+//! The file is in WAL mode and every append is synced. One server at a time may have it open, which a lock on a file
+//! beside it makes sure of; the `sqlite3` shell can read it meanwhile (`SELECT * FROM browse`).
+
+mod error;
+mod reader;
+mod tables;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt;
+use rusqlite::Connection;
+use syncline_schema::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    BaseAnswer, BaseRead, BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, Storage, StorageError,
+    StorageFuture,
+};
+use reader::Reader;
+use writer::Writer;
+
+/// How SQLite is used.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Threads that read, each with a connection of its own; a number. Default 2. Source: ours.
+    pub n_readers: usize,
+    /// Memory that each connection caches pages in, bytes. Default 8 MiB. Source: ours; documents are cached above.
+    pub page_cache_bytes: usize,
+    /// Calls that wait for a thread, a number; callers wait for a place. Default 1,024. Source: ours; P7.
+    pub queue_max: usize,
+    /// Pages of the write-ahead log after which SQLite moves it to the file, a number. Default 4,000: 16 MB.
+    /// Source: ours; more grows that log, fewer sync the file more often.
+    pub wal_pages_max: u32,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        SqliteOptions { n_readers: 2, page_cache_bytes: 8 << 20, queue_max: 1_024, wal_pages_max: 4_000 }
+    }
+}
+
+/// What a thread is asked to do.
+type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
+
+/// A store in an SQLite file.
+pub struct SqliteStorage {
+    /// Gone when it is closed.
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    write: mpsc::Sender<Job<Writer>>,
+    read: mpsc::Sender<Job<Reader>>,
+    /// Each thread holds a sender; receiving ends when all have ended.
+    ended: mpsc::Receiver<()>,
+}
+
+impl SqliteStorage {
+    /// Opens a file, or makes one; its folder must exist. Blocks while it does.
+    ///
+    /// # Errors
+    /// When it is in use, cannot be written, is damaged, is not a store, or is one of a newer version.
+    pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StorageError> {
+        let path = path.as_ref();
+        let lock = lock(path)?;
+        let connection = tables::open_for_writing(path, options)?;
+        let (write, write_jobs) = mpsc::channel(options.queue_max.max(1));
+        let (read, read_jobs) = mpsc::channel(options.queue_max.max(1));
+        let (ends, ended) = mpsc::channel(1);
+        let read_jobs = Arc::new(Mutex::new(read_jobs));
+        for _ in 0..options.n_readers.max(1) {
+            let reader = Reader::new(tables::open_for_reading(path, options)?);
+            let (jobs, ends) = (read_jobs.clone(), ends.clone());
+            start("sqlite reader", move || {
+                reader::run(reader, &jobs);
+                drop(ends);
+            })?;
+        }
+        let writer = Writer::new(connection)?;
+        start("sqlite writer", move || {
+            writer::run(writer, write_jobs);
+            // Others may open it once this thread has ended, and not before.
+            drop(lock);
+            drop(ends);
+        })?;
+        Ok(SqliteStorage { threads: Mutex::new(Some(Threads { write, read, ended })) })
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Writer) -> Result<T, StorageError> + Send + 'static,
+    ) -> StorageFuture<T> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        ask(threads.as_ref().map(|threads| threads.write.clone()), f)
+    }
+}
+
+/// Runs `f` on the thread behind `jobs`.
+fn ask<C: 'static, T: Send + 'static>(
+    jobs: Option<mpsc::Sender<Job<C>>>,
+    f: impl FnOnce(&mut C) -> Result<T, StorageError> + Send + 'static,
+) -> StorageFuture<T> {
+    async move {
+        let jobs = jobs.ok_or(StorageError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        let job: Job<C> = Box::new(move |connection| {
+            // Nobody waits any more: fine, it was done all the same.
+            let _ = answer.send(f(connection));
+        });
+        jobs.send(job).await.map_err(|_| StorageError::Closed)?;
+        drop(jobs);
+        answered.await.map_err(|_| StorageError::Closed)?
+    }
+    .boxed()
+}
+
+fn start(name: &str, f: impl FnOnce() + Send + 'static) -> Result<(), StorageError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(f);
+    started.map(drop).map_err(|error| StorageError::Io { what: format!("starting the thread `{name}`: {error}") })
+}
+
+/// Takes the lock that makes this the only server of a file.
+fn lock(path: &Path) -> Result<File, StorageError> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock_path = PathBuf::from(lock_path);
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+    let file = opened.map_err(|error| error::of_file(&lock_path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StorageError::Locked { what: path.display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(error::of_file(&lock_path, &error)),
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn position(&self) -> StorageFuture<Position> {
+        self.write(Writer::position)
+    }
+
+    fn meta(&self) -> StorageFuture<Meta> {
+        self.write(|writer| writer.meta())
+    }
+
+    fn append(&self, expected_head: Timestamp, batch: LogBatch) -> StorageFuture<()> {
+        self.write(move |writer| writer.append(expected_head, &batch))
+    }
+
+    fn log_after(&self, ts: Timestamp, bytes_max: usize) -> StorageFuture<Vec<LogBatch>> {
+        self.write(move |writer| writer.log_after(ts, bytes_max))
+    }
+
+    fn read(&self, parts: Vec<BaseRead>) -> StorageFuture<Vec<BaseAnswer>> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        ask(threads.as_ref().map(|threads| threads.read.clone()), move |reader| reader.read(parts))
+    }
+
+    fn write_base(&self, writes: BaseWrites) -> StorageFuture<usize> {
+        self.write(move |writer| writer.write_base(&writes))
+    }
+
+    fn finish_checkpoint(&self, checkpoint: Checkpoint) -> StorageFuture<Pruned> {
+        self.write(move |writer| writer.finish_checkpoint(&checkpoint))
+    }
+
+    fn base_bytes(&self) -> StorageFuture<u64> {
+        self.write(|writer| writer.base_bytes())
+    }
+
+    fn close(&self) -> StorageFuture<()> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move {
+            let Threads { write, read, mut ended } = threads.ok_or(StorageError::Closed)?;
+            // The threads end when nobody can ask them any more.
+            drop((write, read));
+            ended.recv().await;
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// A connection with statements that are prepared once.
+fn configure(connection: &Connection, options: &SqliteOptions) -> Result<(), rusqlite::Error> {
+    connection.set_prepared_statement_cache_capacity(64);
+    let kib = i64::try_from(options.page_cache_bytes / 1024).unwrap_or(i64::MAX);
+    connection.pragma_update(None, "cache_size", -kib)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")
+}

@@ -1,0 +1,156 @@
+//! The threads that read the base.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use syncline_functions::tx::Order;
+use syncline_schema::{InternalId, TableNumber};
+use tokio::sync::mpsc;
+
+use super::Job;
+use super::error::of_sqlite;
+use crate::commit::{IndexId, RequestKey};
+use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
+
+/// A connection that reads.
+pub(super) struct Reader {
+    connection: Connection,
+}
+
+/// Does jobs until nobody can ask any more.
+pub(super) fn run(mut reader: Reader, jobs: &Mutex<mpsc::Receiver<Job<Reader>>>) {
+    loop {
+        // One reader at a time waits for the next job; the others wait for their turn to.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        match job {
+            Some(job) => job(&mut reader),
+            None => return,
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, rusqlite::Error>;
+
+impl Reader {
+    pub fn new(connection: Connection) -> Self {
+        Reader { connection }
+    }
+
+    /// Answers all parts from one state of the file.
+    pub fn read(&mut self, parts: Vec<BaseRead>) -> std::result::Result<Vec<BaseAnswer>, StorageError> {
+        // A single statement needs no transaction to see one state.
+        if let [BaseRead::IndexRange { .. } | BaseRead::DocumentRange { .. }] = parts[..] {
+            return parts.into_iter().map(|part| self.part(part).map_err(of_sqlite)).collect();
+        }
+        let read = || -> Result<Vec<BaseAnswer>> {
+            let transaction = self.connection.unchecked_transaction()?;
+            let answers = parts.into_iter().map(|part| self.part(part)).collect();
+            transaction.finish()?;
+            answers
+        };
+        read().map_err(of_sqlite)
+    }
+
+    fn part(&self, part: BaseRead) -> Result<BaseAnswer> {
+        match part {
+            BaseRead::Documents { table, ids } => self.documents(table, &ids),
+            BaseRead::DocumentRange { table, range } => self.document_range(table, &range),
+            BaseRead::IndexRange { index, range } => self.index_range(index, &range),
+            BaseRead::Outcomes { key } => self.outcomes(&key),
+            BaseRead::GreatestRequest { session } => {
+                let sql = "SELECT max(last) FROM outcomes WHERE session = ?1";
+                let greatest: Option<i64> =
+                    self.connection.prepare_cached(sql)?.query_row([&session[..]], |row| row.get(0))?;
+                Ok(BaseAnswer::GreatestRequest(greatest.map(i64::cast_unsigned)))
+            }
+        }
+    }
+
+    fn documents(&self, table: TableNumber, ids: &[InternalId]) -> Result<BaseAnswer> {
+        let sql = "SELECT json FROM documents WHERE table_number = ?1 AND id = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(statement.query_row(params![table.0, &id.0[..]], |row| json(row, 0)).optional()?.flatten());
+        }
+        Ok(BaseAnswer::Documents(found))
+    }
+
+    fn document_range(&self, table: TableNumber, range: &BaseRange) -> Result<BaseAnswer> {
+        let sql = match (range.order, &range.end) {
+            (Order::Asc, None) => {
+                "SELECT id, id, json FROM documents WHERE table_number = ?1 AND id >= ?2 ORDER BY id LIMIT ?3"
+            }
+            (Order::Desc, None) => {
+                "SELECT id, id, json FROM documents WHERE table_number = ?1 AND id >= ?2 ORDER BY id DESC LIMIT ?3"
+            }
+            (Order::Asc, Some(_)) => {
+                "SELECT id, id, json FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?4 ORDER BY id LIMIT ?3"
+            }
+            (Order::Desc, Some(_)) => {
+                "SELECT id, id, json FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?4 \
+                 ORDER BY id DESC LIMIT ?3"
+            }
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
+        let rows = match &range.end {
+            None => statement.query(params![table.0, range.start, limit])?,
+            Some(end) => statement.query(params![table.0, range.start, limit, end])?,
+        };
+        collect(rows)
+    }
+
+    fn index_range(&self, index: IndexId, range: &BaseRange) -> Result<BaseAnswer> {
+        let sql = match (range.order, &range.end) {
+            (Order::Asc, None) => {
+                "SELECT key, e.id, json FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
+                 WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 ORDER BY key LIMIT ?4"
+            }
+            (Order::Desc, None) => {
+                "SELECT key, e.id, json FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
+                 WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 ORDER BY key DESC LIMIT ?4"
+            }
+            (Order::Asc, Some(_)) => {
+                "SELECT key, e.id, json FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
+                 WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 AND key < ?5 ORDER BY key LIMIT ?4"
+            }
+            (Order::Desc, Some(_)) => {
+                "SELECT key, e.id, json FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
+                 WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 AND key < ?5 ORDER BY key DESC LIMIT ?4"
+            }
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
+        let rows = match &range.end {
+            None => statement.query(params![index.table.0, index.index, range.start, limit])?,
+            Some(end) => statement.query(params![index.table.0, index.index, range.start, limit, end])?,
+        };
+        collect(rows)
+    }
+
+    fn outcomes(&self, key: &RequestKey) -> Result<BaseAnswer> {
+        let sql = "SELECT outcomes FROM outcomes WHERE session = ?1 AND last >= ?2 AND first <= ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let groups = statement.query_map(params![&key.session[..], key.request.cast_signed()], |row| row.get(0))?;
+        Ok(BaseAnswer::Outcomes(groups.collect::<Result<_>>()?))
+    }
+}
+
+fn collect(mut rows: rusqlite::Rows<'_>) -> Result<BaseAnswer> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key: Arc<[u8]> = row.get_ref(0)?.as_blob()?.into();
+        let id = InternalId(row.get(1)?);
+        found.push(BaseRow { key, id, json: json(row, 2)? });
+    }
+    Ok(BaseAnswer::Rows(found))
+}
+
+fn json(row: &Row<'_>, column: usize) -> Result<Option<Arc<str>>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        value => Ok(Some(value.as_str()?.into())),
+    }
+}

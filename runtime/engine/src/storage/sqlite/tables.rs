@@ -1,0 +1,91 @@
+//! The tables in the file, and opening it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::error::of_sqlite;
+use super::{SqliteOptions, configure};
+use crate::storage::StorageError;
+
+/// Marks the file as a store of ours: "SYNL".
+const APPLICATION_ID: i64 = 0x5359_4e4c;
+
+/// The newest format that this version reads and writes.
+const FORMAT: i64 = 1;
+
+/// How long a statement waits for someone else who writes: only a person with a shell does.
+const BUSY_MS: u64 = 5_000;
+
+/// Documents lie in the order of their insertion, found through an index on their ids: so a new one is appended, and
+/// large ones do not thin out the tree that is searched. Entries are small and lie in their own order.
+const TABLES: &str = "
+    CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), base INTEGER NOT NULL);
+    INSERT INTO position VALUES (1, 0);
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE log (ts INTEGER PRIMARY KEY, batch BLOB NOT NULL);
+    CREATE TABLE documents (table_number INTEGER NOT NULL, id BLOB NOT NULL, json TEXT NOT NULL);
+    CREATE UNIQUE INDEX documents_by_id ON documents (table_number, id);
+    CREATE TABLE entries (
+        table_number INTEGER NOT NULL, index_number INTEGER NOT NULL, key BLOB NOT NULL, id BLOB NOT NULL,
+        PRIMARY KEY (table_number, index_number, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE outcomes (
+        session BLOB NOT NULL, last INTEGER NOT NULL, ts INTEGER NOT NULL, first INTEGER NOT NULL, outcomes BLOB NOT NULL,
+        PRIMARY KEY (session, last, ts)
+    ) WITHOUT ROWID;
+    CREATE INDEX outcomes_by_ts ON outcomes (ts);
+    CREATE VIEW browse AS SELECT
+        (SELECT json_extract(value, '$.name') FROM meta WHERE name = 'table/' || table_number) AS table_name,
+        json_extract(json, '$._id') AS id, json FROM documents;
+";
+
+pub(super) fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(of_sqlite)?;
+    prepare(&connection, path, options)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection, path: &Path, options: &SqliteOptions) -> Result<(), StorageError> {
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS)).map_err(of_sqlite)?;
+    // The first statement that reads the file: a damaged or foreign one shows here.
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(of_sqlite);
+    let (application, format) = (pragma("application_id")?, pragma("user_version")?);
+    if application != APPLICATION_ID {
+        let tables = connection.query_row("SELECT 1 FROM sqlite_master", [], |_| Ok(())).optional();
+        if tables.map_err(of_sqlite)?.is_some() || application != 0 {
+            let what = format!("{} is an SQLite file, but not a store of Syncline", path.display());
+            return Err(StorageError::Corrupt { what });
+        }
+    } else if format > FORMAT {
+        return Err(StorageError::Version { found: format.unsigned_abs(), known: FORMAT.unsigned_abs() });
+    }
+    let set_up = || -> Result<(), rusqlite::Error> {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", options.wal_pages_max)?;
+        configure(connection, options)?;
+        if application != APPLICATION_ID {
+            // All or nothing: a file without the marks is made anew by the next start.
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
+            ))?;
+        }
+        Ok(())
+    };
+    set_up().map_err(of_sqlite)
+}
+
+pub(super) fn open_for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection, StorageError> {
+    // Not with the read-only flag: a reader of a WAL file writes to the index beside it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> Result<Connection, rusqlite::Error> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        configure(&connection, options)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    open().map_err(of_sqlite)
+}
