@@ -10,6 +10,7 @@ use crate::args;
 use crate::context::{ActionCtx, MutationCtx, QueryCtx};
 use crate::error::{Error, closed};
 use crate::limits::RESULT_BYTES_MAX;
+use crate::log::Level;
 use crate::outgoing;
 use crate::registry::{Definition, FunctionError};
 use crate::run::Run;
@@ -95,12 +96,22 @@ where
     Box::pin(async move {
         let decoded = args::decode::<D, A>(&run, &arguments)?;
         drop(arguments);
-        match body(C::of(run.clone()), decoded).await {
+        let returned = body(C::of(run.clone()), decoded).await;
+        warn_of_limits(&run);
+        match returned {
             Ok(json) => check_size::<D>(&run, json),
             Err(Failure::Failed(error)) => Err(error.into_failure()),
             Err(Failure::Invalid(error)) => Err(invalid_result(&run, &error)),
         }
     })
+}
+
+/// Tells in the log what the whole call has nearly used up.
+fn warn_of_limits(run: &Run) {
+    let Some(tx) = run.transaction().filter(|_| !run.is_nested()) else { return };
+    for warning in tx.usage().close_to(&tx.limits()) {
+        run.log(Level::Warn, &warning);
+    }
 }
 
 fn invalid_result(run: &Run, error: &DecodeError) -> FunctionError {

@@ -1,4 +1,4 @@
-//! The limits of functions, and of what a transaction reads where its engine names no others.
+//! The limits of functions, and of what a transaction uses where its engine names no others.
 //!
 //! Source of all: `tests/spec/data-and-functions.md` 1.7, 4.5, 5.1 and 7.5.
 
@@ -7,6 +7,15 @@ pub const DOCUMENTS_READ_MAX: u64 = 32_000;
 
 /// Most bytes of documents that a transaction reads.
 pub const BYTES_READ_MAX: u64 = 16 << 20;
+
+/// Most index intervals that a transaction reads.
+pub const INTERVALS_READ_MAX: u64 = 4_096;
+
+/// Most documents that a transaction writes; the same one twice counts twice.
+pub const DOCUMENTS_WRITTEN_MAX: u64 = 16_000;
+
+/// Most bytes of documents that a transaction writes.
+pub const BYTES_WRITTEN_MAX: u64 = 16 << 20;
 
 /// Most bytes of a document, `_id` and `_creationTime` included.
 pub const DOCUMENT_BYTES_MAX: u64 = 1 << 20;

@@ -157,18 +157,47 @@ pub struct Usage {
     pub bytes_written: u64,
 }
 
-/// The most that a transaction may read.
+/// The most that a transaction may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadLimits {
-    /// Documents.
-    pub documents: u64,
-    /// Bytes of documents.
-    pub bytes: u64,
+pub struct UsageLimits {
+    /// Documents read.
+    pub documents_read: u64,
+    /// Bytes of documents read.
+    pub bytes_read: u64,
+    /// Index intervals read.
+    pub intervals_read: u64,
+    /// Documents written.
+    pub documents_written: u64,
+    /// Bytes of documents written.
+    pub bytes_written: u64,
 }
 
-impl Default for ReadLimits {
+impl Default for UsageLimits {
     fn default() -> Self {
-        ReadLimits { documents: limits::DOCUMENTS_READ_MAX, bytes: limits::BYTES_READ_MAX }
+        UsageLimits {
+            documents_read: limits::DOCUMENTS_READ_MAX,
+            bytes_read: limits::BYTES_READ_MAX,
+            intervals_read: limits::INTERVALS_READ_MAX,
+            documents_written: limits::DOCUMENTS_WRITTEN_MAX,
+            bytes_written: limits::BYTES_WRITTEN_MAX,
+        }
+    }
+}
+
+impl Usage {
+    /// What is used by more than four fifths, each as a sentence.
+    pub(crate) fn close_to(&self, limits: &UsageLimits) -> Vec<String> {
+        let all = [
+            ("documents read", self.documents_read, limits.documents_read),
+            ("bytes of documents read", self.bytes_read, limits.bytes_read),
+            ("index intervals read", self.intervals_read, limits.intervals_read),
+            ("documents written", self.documents_written, limits.documents_written),
+            ("bytes of documents written", self.bytes_written, limits.bytes_written),
+        ];
+        all.iter()
+            .filter(|(_, used, limit)| used.saturating_mul(5) > limit.saturating_mul(4))
+            .map(|(what, used, limit)| format!("This call is close to a limit: {used} {what}, at most {limit}."))
+            .collect()
     }
 }
 
@@ -214,9 +243,9 @@ pub trait Tx: Send + Sync {
     /// What was used so far.
     fn usage(&self) -> Usage;
 
-    /// How much it may read, so that a page can end before it goes over.
-    fn read_limits(&self) -> ReadLimits {
-        ReadLimits::default()
+    /// How much it may use, so that a page can end before it goes over.
+    fn limits(&self) -> UsageLimits {
+        UsageLimits::default()
     }
 }
 

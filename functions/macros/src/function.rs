@@ -99,9 +99,10 @@ fn definition(kind: Kind, options: TokenStream, function: &ItemFn) -> syn::Resul
         let sorted = codec::sorted(parameters)?;
         codec::field_type(&quote::format_ident!("Arguments"), &Generics::default(), &sorted, Extra::Refused)
     };
+    // Without `allow(dead_code)`, and at the place of the name: a function that nobody registers is told as unused.
     Ok(quote! {
         #[doc(hidden)]
-        #[allow(non_camel_case_types, dead_code)]
+        #[allow(non_camel_case_types)]
         #visibility enum #ident {}
         const _: () = {
             struct Arguments { #(#fields),* }

@@ -105,9 +105,9 @@ impl<R: Row> Page<R> {
     /// reckoned with.
     fn within_limits(&self, size: usize) -> Option<usize> {
         let tx = self.query.run.tx();
-        let (used, limits) = (tx.usage(), tx.read_limits());
-        let documents = limits.documents.saturating_sub(used.documents_read);
-        let large_documents = limits.bytes.saturating_sub(used.bytes_read) / DOCUMENT_BYTES_MAX;
+        let (used, limits) = (tx.usage(), tx.limits());
+        let documents = limits.documents_read.saturating_sub(used.documents_read);
+        let large_documents = limits.bytes_read.saturating_sub(used.bytes_read) / DOCUMENT_BYTES_MAX;
         let room = usize::try_from(documents.min(large_documents)).unwrap_or(usize::MAX);
         let size = match &self.end {
             Some(_) => STEP_MAX,
@@ -199,9 +199,9 @@ impl<R: Row> Page<R> {
         }
         let mostly = |used: u64, limit: u64| used.saturating_mul(4) > limit.saturating_mul(SPLIT_QUARTERS);
         let tx = self.query.run.tx();
-        let (used, limits) = (tx.usage(), tx.read_limits());
-        let mut close = mostly(used.documents_read, limits.documents)
-            || mostly(used.bytes_read, limits.bytes)
+        let (used, limits) = (tx.usage(), tx.limits());
+        let mut close = mostly(used.documents_read, limits.documents_read)
+            || mostly(used.bytes_read, limits.bytes_read)
             || self.rows.len() > PAGE_ITEMS_UNSPLIT_MAX;
         if self.end.is_none() {
             close |= self.bounds.rows.is_some_and(|limit| mostly(self.keys.len() as u64, limit as u64));

@@ -96,6 +96,16 @@ fn log_lines_are_those_of_the_run() {
 }
 
 #[test]
+fn a_call_that_nearly_used_up_a_limit_says_so_in_its_log() {
+    let app = App::new();
+    app.tx.use_documents(25_600);
+    assert_eq!(call(&app, "context/looks:clock").1.log_lines, Vec::<String>::new());
+    app.tx.use_documents(1);
+    let line = "[WARN] 'This call is close to a limit: 25601 documents read, at most 32000.'";
+    assert_eq!(call(&app, "context/looks:clock").1.log_lines, [line]);
+}
+
+#[test]
 fn claims_are_read_with_a_type() {
     let claims = [("org_role", r#""admin""#), ("meta", r#"{"a":{"b":[1,2]}}"#), ("age", "36")];
     let custom = claims.map(|(name, json)| (name.to_owned(), json.to_owned())).into();
