@@ -93,6 +93,8 @@ pub fn registry() -> Registry {
         crate::calls::nesting::wrong_arguments,
         crate::calls::nesting::asks_who,
         crate::calls::nesting::mixes,
+        crate::calls::nesting::returns_nonsense,
+        crate::calls::nesting::survives_nonsense,
         crate::calls::nesting::gives_up,
         crate::calls::acting::relays,
         crate::context::looks::clock,

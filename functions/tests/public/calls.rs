@@ -1,5 +1,6 @@
 //! Calls from function to function.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures::executor::block_on;
@@ -63,6 +64,20 @@ pub mod nesting {
         counts(ctx).await
     }
 
+    /// Writes, and returns what cannot be sent.
+    #[syncline::mutation]
+    pub async fn returns_nonsense(ctx: &MutationCtx) -> Result<BTreeMap<String, f64>> {
+        ctx.db.insert(message("nonsense", 1.0)).await?;
+        Ok([("$bad".to_owned(), 1.0)].into())
+    }
+
+    #[syncline::mutation]
+    pub async fn survives_nonsense(ctx: &MutationCtx) -> Result<f64> {
+        let error = ctx.run_mutation(returns_nonsense, ()).await.unwrap_err().to_string();
+        assert!(error.contains("InvalidReturnValue"), "{error}");
+        counts(ctx).await
+    }
+
     /// Gives a nested mutation up before it has ended.
     #[syncline::mutation]
     pub async fn gives_up(ctx: &MutationCtx) -> Result<f64> {
@@ -113,6 +128,14 @@ fn a_nested_mutation_that_is_given_up_is_undone() {
     assert!(["0.0", "1.0"].contains(&left.as_str()), "{left}");
 }
 
+/// spec: D101
+#[test]
+fn a_nested_mutation_whose_result_cannot_be_sent_leaves_nothing() {
+    assert_eq!(App::new().call("calls/nesting:survives_nonsense", "{}").unwrap(), "0.0");
+    let text = failure(App::new().call("calls/nesting:returns_nonsense", "{}"));
+    assert!(text.starts_with("ReturnsValidationError: "), "{text}");
+}
+
 /// spec: D105
 #[test]
 fn eight_calls_deep_work_and_nine_do_not() {
@@ -141,7 +164,7 @@ fn wrong_arguments_of_a_nested_call_are_an_error_of_the_caller() {
     assert!(text.contains("Could not find function for 'messages:missing'"), "{text}");
 }
 
-/// spec: D93
+/// spec: D93, A47
 #[test]
 fn what_a_nested_call_looks_at_counts_for_the_caller() {
     let (_, report) = App::new().call_reporting("calls/nesting:asks_who", "{}");

@@ -118,11 +118,13 @@ fn claims_are_read_with_a_type() {
     assert!(text.contains("`age` is 36") && text.contains("v.string()"), "{text}");
 }
 
+/// spec: A77
 #[test]
 fn requiring_a_user_tells_the_client_that_there_is_none() {
     let app = App::new();
-    let ctx = app.query();
-    let error = ctx.auth.require().unwrap_err();
+    let run = app.run();
+    let error = QueryCtx::new(run.clone()).auth.require().unwrap_err();
     assert_eq!(error.code().as_deref(), Some("UNAUTHENTICATED"));
+    assert!(run.report().observed_identity);
     assert!(failure(app.call("users:store", "{}")).contains("UNAUTHENTICATED"));
 }

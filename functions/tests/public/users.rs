@@ -81,6 +81,7 @@ fn a_token_without_profile_claims_works_and_takes_nothing_away() {
     assert_eq!((only_user(&app).name.as_str(), only_user(&app).email.as_deref()), ("Ada", Some("a@b.c")));
 }
 
+/// spec: A77
 #[test]
 fn a_call_without_identity_fails_and_the_log_shows_why() {
     let app = App::new();
@@ -88,6 +89,7 @@ fn a_call_without_identity_fails_and_the_log_shows_why() {
     let failure = result.unwrap_err();
     assert!(failure.data.unwrap().contains(r#""code":"UNAUTHENTICATED""#));
     assert_eq!(report.log_lines, ["[LOG] '🔐 users.store called { hasIdentity: false }'"]);
+    assert!(report.observed_identity, "nobody else gets this refusal from a cache");
 }
 
 #[test]
