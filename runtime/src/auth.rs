@@ -7,6 +7,7 @@
 //! To read: `verifier` for the way of a token, `jwt` and `routing` for what is decided without keys, `oidc` and
 //! `custom_jwt` for the rules of the two kinds, `keys` for where keys come from and how long they last.
 
+mod acting_as;
 mod address;
 mod config;
 mod config_json;
@@ -34,6 +35,7 @@ mod routing;
 mod tests;
 mod verifier;
 
+pub use acting_as::{ActingAsError, acting_as};
 pub use address::{AddressRefusal, Reach};
 pub use config::{
     Algorithm, Auth0, AuthConfig, AuthSettings, Clerk, ConfigError, CustomJwt, JwksSource, Oidc, Provider,
@@ -48,4 +50,4 @@ pub use jwk::KeySet;
 pub use reason::{Check, Reason};
 pub use record::record;
 pub use rejection::{Class, Redaction, Rejection, TokenFacts};
-pub use verifier::{LocalIssuer, Verified, Verifier};
+pub use verifier::{LocalIssuer, ProviderCheck, Verified, Verifier};

@@ -26,10 +26,12 @@ const FRESH_S: (u64, u64, u64) = (60, 3600, 600);
 /// Source: `spec/auth.md` 2.6.
 const BODY_SHOWN_MAX: usize = 200;
 
-/// Keys, and for how long they are fresh.
+/// Keys, for how long they are fresh, and what time it was at the issuer.
 pub(super) struct Fetched {
     pub keys: ProviderKeys,
     pub fresh_ms: u64,
+    /// In seconds since the epoch, if the issuer said.
+    pub issuer_time_s: Option<i64>,
 }
 
 /// What leads to the keys of one provider.
@@ -103,10 +105,7 @@ impl Documents {
 impl Inner {
     async fn all(&self) -> Result<Fetched, Rejection> {
         match &self.start {
-            Start::KeySet(url) => {
-                let (set, fresh_ms) = self.key_set(url, Media::CustomKeys).await?;
-                Ok(Fetched { keys: ProviderKeys { issuer: None, set }, fresh_ms })
-            }
+            Start::KeySet(url) => self.key_set(url, Media::CustomKeys, None).await,
             Start::Discovery => {
                 let discovered = self.discover().await?;
                 *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = Some(discovered.clone());
@@ -116,8 +115,7 @@ impl Inner {
     }
 
     async fn keys_of(&self, discovered: Discovered) -> Result<Fetched, Rejection> {
-        let (set, fresh_ms) = self.key_set(&discovered.jwks_uri, Media::OidcKeys).await?;
-        Ok(Fetched { keys: ProviderKeys { issuer: Some(discovered.issuer), set }, fresh_ms })
+        self.key_set(&discovered.jwks_uri, Media::OidcKeys, Some(discovered.issuer)).await
     }
 
     async fn discover(&self) -> Result<Discovered, Rejection> {
@@ -134,7 +132,7 @@ impl Inner {
             None => Err(self.unusable(&url, &answer, &format!("it has no member \"{name}\""))),
         };
         let issuer = member("issuer")?;
-        if issuer.trim_end_matches('/') != self.issuer.as_str().trim_end_matches('/') {
+        if !self.issuer.matches(issuer) {
             return Err(self
                 .failed(
                     Reason::DocumentIssuerMismatch,
@@ -155,13 +153,17 @@ impl Inner {
         Ok(Discovered { issuer: issuer.to_owned(), jwks_uri })
     }
 
-    async fn key_set(&self, url: &Url, media: Media) -> Result<(KeySet, u64), Rejection> {
+    async fn key_set(&self, url: &Url, media: Media, issuer: Option<String>) -> Result<Fetched, Rejection> {
         let answer = self.get(url, media).await?;
         let set = std::str::from_utf8(&answer.body)
             .map_err(|_| "it is not UTF-8".to_owned())
             .and_then(KeySet::parse)
             .map_err(|why| self.unusable(url, &answer, &format!("it is not a key set ({why})")))?;
-        Ok((set, fresh_s(answer.cache_control.as_deref()) * 1000))
+        Ok(Fetched {
+            keys: ProviderKeys { issuer, set },
+            fresh_ms: fresh_s(answer.cache_control.as_deref()) * 1000,
+            issuer_time_s: answer.date.as_deref().and_then(http_date_s),
+        })
     }
 
     /// Gets a document that has to be there and of its kind.
@@ -269,6 +271,11 @@ fn fresh_s(cache_control: Option<&str>) -> u64 {
         }
     }
     age.map_or(unsaid, |seconds| seconds.clamp(least, most))
+}
+
+/// The seconds since the epoch of an HTTP date.
+fn http_date_s(date: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp().as_second())
 }
 
 /// The beginning of a body, fit for a message.

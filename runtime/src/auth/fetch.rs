@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderName, LOCATION};
 use reqwest::redirect::Policy;
 use url::Url;
 
@@ -32,6 +32,8 @@ pub struct Response {
     pub content_type: Option<String>,
     /// The header `Cache-Control`.
     pub cache_control: Option<String>,
+    /// The header `Date`.
+    pub date: Option<String>,
     /// The body, decompressed.
     pub body: Vec<u8>,
 }
@@ -143,7 +145,7 @@ impl Inner {
     async fn read(&self, mut answer: reqwest::Response) -> Result<Response, FetchError> {
         let header =
             |name: HeaderName| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (content_type, cache_control) = (header(CONTENT_TYPE), header(CACHE_CONTROL));
+        let (content_type, cache_control, date) = (header(CONTENT_TYPE), header(CACHE_CONTROL), header(DATE));
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(explain)? {
@@ -152,7 +154,7 @@ impl Inner {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Response { status, content_type, cache_control, body })
+        Ok(Response { status, content_type, cache_control, date, body })
     }
 
     fn client(&self, reach: Reach) -> Result<&reqwest::Client, String> {

@@ -11,11 +11,13 @@ const TOP_LEVEL_DOMAINS: &str = include_str!("top_level_domains.txt");
 
 /// The issuer of a configured provider.
 ///
-/// Kept as it was typed but for three things: a missing `https://` is added, blanks around it are removed,
-/// and scheme and host are in lower case. A slash at the end stays.
+/// Kept as it was typed but for two things: a missing `https://` is added, and blanks around it are removed.
+/// A slash at the end stays.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IssuerUrl {
     text: String,
+    /// The same with scheme and host in lower case, as most issuers write themselves.
+    lower: String,
     url: Url,
 }
 
@@ -42,10 +44,10 @@ impl IssuerUrl {
         if schemeless && !has_public_host(&url) {
             return Err(error(IssuerRule::NotPublic(url.host_str().unwrap_or_default().to_owned())));
         }
-        Ok(Self { text: lower_case_origin(&text), url })
+        Ok(Self { lower: lower_case_origin(&text), text, url })
     }
 
-    /// The issuer as tokens are compared with it.
+    /// The issuer as it was configured.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -65,10 +67,12 @@ impl IssuerUrl {
         is_loopback_host(&self.url)
     }
 
-    /// Whether a token's `iss` names this issuer: compared byte by byte after a missing `https://`
-    /// is added to the claim and all slashes at both ends are cut off (step R4).
+    /// Whether a token's `iss` names this issuer (step R4): compared byte by byte after a missing `https://` is added
+    /// to the claim and all slashes at the end of both are cut off. Of a configured issuer with capital letters in
+    /// scheme or host, the spelling without them matches too.
     pub fn matches(&self, claim: &str) -> bool {
-        comparable(claim) == self.text.trim_end_matches('/')
+        let claim = comparable(claim);
+        [&self.text, &self.lower].iter().any(|configured| configured.trim_end_matches('/') == claim)
     }
 }
 
@@ -210,7 +214,7 @@ mod tests {
         check("http://127.0.0.1", Outcome::Kept("http://127.0.0.1"));
         check("https://x.dev/api/auth", Outcome::Kept("https://x.dev/api/auth"));
         check(" https://x.dev ", Outcome::Kept("https://x.dev"));
-        check("HTTPS://X.dev/Path", Outcome::Kept("https://x.dev/Path"));
+        check("HTTPS://X.dev/Path", Outcome::Kept("HTTPS://X.dev/Path"));
         check("\"https://x.dev\"", Outcome::Quoted);
         check("127.0.0.1", Outcome::NotPublic);
         check("pk_test_abc", Outcome::NotPublic);
@@ -247,6 +251,19 @@ mod tests {
         ] {
             assert!(!plain.matches(claim), "{claim}");
         }
+    }
+
+    #[test]
+    fn capital_letters_in_a_configured_host_match_as_typed_and_in_lower_case() {
+        let typed = IssuerUrl::parse("HTTPS://Tenant.X.dev/Path").unwrap();
+        for (claim, expected) in [
+            ("https://tenant.x.dev/Path", true),
+            ("https://tenant.x.dev/path", false),
+            ("https://Tenant.x.dev/Path", false),
+        ] {
+            assert_eq!(typed.matches(claim), expected, "{claim}");
+        }
+        assert!(IssuerUrl::parse("https://Tenant.x.dev").unwrap().matches("https://Tenant.x.dev/"));
     }
 
     #[test]

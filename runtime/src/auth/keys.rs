@@ -26,6 +26,11 @@ const FAILURE_MS: u64 = 5_000;
 /// Source: `spec/auth.md` A31. Anybody can invent key ids.
 const FORCED_MS: u64 = 30_000;
 
+/// How far the clocks of issuer and server may differ before it is worth a warning, in seconds.
+///
+/// Tokens of 60 seconds, as Clerk's, lose half of their life by it; `Date` itself is exact to a second.
+const CLOCK_DIFFERENCE_S_MAX: i64 = 30;
+
 /// Keys, and the issuer in the spelling of its own discovery document.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ProviderKeys {
@@ -64,6 +69,7 @@ struct Held {
     keys: Arc<ProviderKeys>,
     fetched_at_ms: u64,
     fresh_until_ms: u64,
+    clock_ahead_s: Option<i64>,
 }
 
 struct Failure {
@@ -173,6 +179,11 @@ impl KeyCell {
         self.lock().held.as_ref().map(|held| now.saturating_sub(held.fetched_at_ms) / 1000)
     }
 
+    /// By how many seconds the clock of this server was ahead of the issuer's when the keys were last fetched.
+    pub(super) fn clock_ahead_s(&self) -> Option<i64> {
+        self.lock().held.as_ref().and_then(|held| held.clock_ahead_s)
+    }
+
     fn decide(self: &Arc<Self>, documents: &Documents) -> Decision {
         let now = self.clock.monotonic_ms();
         let mut state = self.lock();
@@ -212,7 +223,7 @@ impl KeyCell {
         let now = self.clock.monotonic_ms();
         let mut state = self.lock();
         state.flight = None;
-        let Fetched { keys, fresh_ms } = match outcome {
+        let Fetched { keys, fresh_ms, issuer_time_s } = match outcome {
             Ok(fetched) => fetched,
             Err(rejection) => {
                 let kept = state.usable(now).is_some();
@@ -230,8 +241,11 @@ impl KeyCell {
             }
         };
         metrics::counter!("syncline_auth_key_fetches_total", "outcome" => "ok").increment(1);
+        let clock_ahead_s = issuer_time_s.map(|issuer_s| (self.clock.wall_ns() / 1_000_000_000) as i64 - issuer_s);
+        note_clock(clock_ahead_s);
         state.failure = None;
-        state.held = Some(Held { keys: keys.clone(), fetched_at_ms: now, fresh_until_ms: now + fresh_ms });
+        state.held =
+            Some(Held { keys: keys.clone(), fetched_at_ms: now, fresh_until_ms: now + fresh_ms, clock_ahead_s });
         Ok(keys)
     }
 
@@ -257,4 +271,13 @@ fn note_failure(rejection: &Rejection, kept: bool) {
     metrics::counter!("syncline_auth_key_fetches_total", "outcome" => outcome).increment(1);
     let transient = rejection.class() == Class::Unavailable;
     tracing::warn!(reason = %rejection.reason(), stale_keys = kept, transient, "{}", rejection.summary());
+}
+
+fn note_clock(ahead_s: Option<i64>) {
+    if let Some(ahead_s) = ahead_s.filter(|seconds| seconds.abs() > CLOCK_DIFFERENCE_S_MAX) {
+        tracing::warn!(
+            ahead_s,
+            "the clocks of this server and of an issuer differ: short-lived tokens will be refused"
+        );
+    }
 }

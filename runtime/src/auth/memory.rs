@@ -106,6 +106,7 @@ mod tests {
             expires_at_ns: 0,
             provider: 0,
             facts: Arc::new(TokenFacts::default()),
+            at_s: 0,
         };
         let keys = Arc::new(ProviderKeys { issuer: None, set: KeySet::default() });
         Remembered { verified, keys, valid_s }

@@ -10,7 +10,7 @@ pub fn record(outcome: &Result<Verified, Rejection>) {
         Ok(verified) => {
             count("accepted", "none");
             let Fields { issuer, audience, subject } = Fields::of(&verified.facts);
-            let expires_in_s = verified.facts.expires_in_s;
+            let expires_in_s = verified.expires_in_s();
             tracing::info!(outcome = "accepted", issuer, audience, subject, expires_in_s, "token accepted");
         }
         Err(rejection) => {

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use futures::future::join_all;
+
 use super::config::{AuthConfig, JwksSource, Provider};
 use super::data_url;
 use super::documents::{Documents, Start};
@@ -29,8 +31,17 @@ pub struct Verified {
     pub expires_at_ns: u64,
     /// The provider that accepted it, counted from 0: those of the configuration, then the local ones.
     pub provider: usize,
-    /// What the log may say of the token; `expires_in_s` is as of its verification.
+    /// What the log may say of the token; `expires_in_s` is as of its first verification.
     pub facts: Arc<TokenFacts>,
+    /// When the verifier said so.
+    pub(super) at_s: u64,
+}
+
+impl Verified {
+    /// Seconds from this verification to the expiry of the identity.
+    pub fn expires_in_s(&self) -> i64 {
+        (self.expires_at_ns / NS_PER_S) as i64 - self.at_s as i64
+    }
 }
 
 /// An issuer of this very process: its provider, and its keys, which are never fetched.
@@ -40,6 +51,18 @@ pub struct LocalIssuer {
     pub provider: Provider,
     /// Its public keys.
     pub keys: KeySet,
+}
+
+/// Whether a provider can be used.
+#[derive(Clone, Debug)]
+pub struct ProviderCheck {
+    /// The provider.
+    pub provider: Provider,
+    /// Its keys by their ids, or why they cannot be had.
+    pub keys: Result<String, Rejection>,
+    /// By how many seconds the clock of this server is ahead of the issuer's, if the issuer told its time. A server
+    /// that is ahead by the life of a token refuses every token.
+    pub clock_ahead_s: Option<i64>,
 }
 
 /// Verifies tokens against a configuration that can change at any time.
@@ -107,7 +130,7 @@ impl Verifier {
         if let Some(found) = setup.memory.recall(&hash, now_s)
             && setup.cells[found.verified.provider].fresh().is_some_and(|keys| Arc::ptr_eq(&keys, &found.keys))
         {
-            return Ok(found.verified);
+            return Ok(Verified { at_s: now_s, ..found.verified });
         }
         let accepted = self.check(&setup, token, &mut NoTrail).await?;
         let Accepted { verified, keys, valid_s } = accepted;
@@ -133,6 +156,17 @@ impl Verifier {
     /// The providers as they are now: those of the configuration, then the local ones.
     pub fn providers(&self) -> Vec<Provider> {
         self.current().providers.clone()
+    }
+
+    /// Gets the keys of each provider, as a token would need them, and tells how that went.
+    pub async fn check_providers(&self) -> Vec<ProviderCheck> {
+        let setup = self.current();
+        let check = async |provider: &Provider, cell: &Arc<KeyCell>| ProviderCheck {
+            provider: provider.clone(),
+            keys: cell.get().await.map(|keys| keys.set.describe()),
+            clock_ahead_s: cell.clock_ahead_s(),
+        };
+        join_all(setup.providers.iter().zip(&setup.cells).map(|(provider, cell)| check(provider, cell))).await
     }
 
     async fn check(&self, setup: &Setup, token: &str, trail: &mut impl Trail) -> Result<Accepted, Rejection> {
@@ -197,6 +231,7 @@ impl Verifier {
             expires_at_ns: (exp.ceil() as u64).saturating_mul(NS_PER_S),
             provider: index,
             facts: Arc::new(claims.facts(now_s)),
+            at_s: now_s,
         };
         Accepted { verified, keys, valid_s: (now_s, until_s) }
     }

@@ -325,6 +325,23 @@ async fn a_thousand_sessions_that_renew_each_minute_ask_the_issuer_for_refreshes
     }
 }
 
+#[tokio::test]
+async fn providers_can_be_checked_without_a_token() {
+    let world = World::new(&json!({"providers": [
+        {"domain": ISS, "applicationID": "convex"},
+        {"domain": "https://other.dev", "applicationID": "convex"},
+        {"type": "customJwt", "issuer": ISS, "algorithm": "RS256", "jwks": data_url(&jwks(&[&K1, &K2]))},
+    ]}));
+    let date = Some("Thu, 21 Aug 2025 18:12:20 GMT".to_owned());
+    world.issuer.serve(JWKS, Ok(Response { date, ..ok(&jwks(&[&K1])).unwrap() }));
+    let [first, second, third] = &world.verifier.check_providers().await[..] else { panic!("three were configured") };
+    assert_eq!((first.keys.as_deref(), first.clock_ahead_s), (Ok("\"ins_1\""), Some(T as i64 - 1_755_799_940)));
+    assert_eq!(second.keys.as_ref().unwrap_err().http_status(), 404);
+    assert_eq!((third.keys.as_deref(), third.clock_ahead_s), (Ok("\"ins_1\", \"ins_2\""), None));
+    world.accepted(&u1()).await;
+    assert_eq!(world.issuer.asked().iter().filter(|url| *url == JWKS).count(), 1, "what was fetched is used");
+}
+
 /// The real fetch: addresses are checked before anything is sent.
 mod addresses {
     use std::sync::Arc;

@@ -26,6 +26,15 @@ async fn a_remembered_token_expires_when_it_would_have_anyway() {
 }
 
 #[tokio::test]
+async fn a_remembered_token_tells_the_time_it_has_left() {
+    let world = World::oidc();
+    for left in [60, 20] {
+        assert_eq!(world.verify(&u1()).await.unwrap().expires_in_s(), left);
+        world.clock.advance_s(40);
+    }
+}
+
+#[tokio::test]
 async fn a_remembered_token_does_not_outlive_its_key() {
     let world = World::oidc();
     world.accepted(&u1()).await;

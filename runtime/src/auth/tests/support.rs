@@ -258,8 +258,8 @@ pub fn ok(body: &Value) -> Result<Response, FetchError> {
     Ok(Response {
         status: 200,
         content_type: Some("application/json".to_owned()),
-        cache_control: None,
         body: body.to_string().into_bytes(),
+        ..Response::default()
     })
 }
 
