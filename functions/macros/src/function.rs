@@ -2,12 +2,12 @@
 //! uninhabited enum of the same name carries what the registry must know.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, Generics, Item, ItemFn, Lit, LitStr, Meta};
 
-use crate::codec::{self, Extra};
+use crate::codec::{self, Extra, Field};
 use crate::names::{Spelling, check_identifier};
 use crate::options;
 use crate::signature::{self, Checked, Kind};
@@ -79,34 +79,23 @@ fn definition(kind: Kind, options: TokenStream, function: &ItemFn) -> syn::Resul
     let Checked { parameters, returned } = signature::check(kind, options.spelling, function)?;
     let (ident, visibility) = (&function.sig.ident, &function.vis);
     let name = options.name.map_or_else(|| syn::ext::IdentExt::unraw(ident).to_string(), |name| name.value());
-    let (access, kind_name) = match (options.internal, kind) {
-        (true, kind) => (quote!(Internal), kind_ident(kind)),
-        (false, kind) => (quote!(Public), kind_ident(kind)),
-    };
+    let access = if options.internal { quote!(Internal) } else { quote!(Public) };
+    let kind_name = kind_ident(kind);
     let docs = docs(&function.attrs);
     let wires: Vec<_> = parameters.iter().map(|parameter| parameter.wire.clone()).collect();
-    let fields: Vec<_> = parameters
-        .iter()
-        .map(|parameter| {
-            let (ident, ty) = (&parameter.ident, &parameter.ty);
-            quote!(#ident: #ty)
-        })
-        .collect();
     let passed: Vec<_> = parameters.iter().map(|parameter| parameter.ident.clone()).collect();
-    let call = quote_spanned!(returned.span()=> ::syncline::__macro::returned::<Self, _>(#ident(&ctx, #(arguments.#passed),*).await));
-    let returns = quote_spanned!(returned.span()=> ::syncline::__macro::returned_validator::<#returned>());
-    let arguments_codec = {
-        let sorted = codec::sorted(parameters)?;
-        codec::field_type(&quote::format_ident!("Arguments"), &Generics::default(), &sorted, Extra::Refused)
+    let arguments = arguments_struct(parameters)?;
+    let call = quote_spanned! {returned.span()=>
+        ::syncline::__macro::returned::<Self, _>(#ident(&ctx, #(arguments.#passed),*).await)
     };
+    let returns = quote_spanned!(returned.span()=> ::syncline::__macro::returned_validator::<#returned>());
     // Without `allow(dead_code)`, and at the place of the name: a function that nobody registers is told as unused.
     Ok(quote! {
         #[doc(hidden)]
         #[allow(non_camel_case_types)]
         #visibility enum #ident {}
         const _: () = {
-            struct Arguments { #(#fields),* }
-            #arguments_codec
+            #arguments
             #[automatically_derived]
             impl ::syncline::__macro::Definition for #ident {
                 const NAME: &'static str = #name;
@@ -144,6 +133,14 @@ fn definition(kind: Kind, options: TokenStream, function: &ItemFn) -> syn::Resul
             }
         };
     })
+}
+
+/// The struct `Arguments`, which the arguments are decoded into.
+fn arguments_struct(parameters: Vec<Field>) -> syn::Result<TokenStream> {
+    let fields: Vec<_> = parameters.iter().map(|Field { ident, ty, .. }| quote!(#ident: #ty)).collect();
+    let sorted = codec::sorted(parameters)?;
+    let codec = codec::field_type(&format_ident!("Arguments"), &Generics::default(), &sorted, Extra::Refused);
+    Ok(quote!(struct Arguments { #(#fields),* } #codec))
 }
 
 fn kind_ident(kind: Kind) -> TokenStream {
