@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use syncline_functions::tx::{Batch, DbError, Document, Fields, NestedEnd, Reply, Scan, Tx, Usage};
+use syncline_functions::tx::{Batch, DbError, Document, Fields, NestedEnd, Reply, Scan, Tx, Usage, UsageLimits};
 use syncline_schema::{DocumentId, TableNumber, TableNumbers, Timestamp};
 
 use crate::catalog::{Catalog, Table};
@@ -247,6 +247,17 @@ impl Tx for Transaction {
     fn usage(&self) -> Usage {
         let state = self.state();
         Usage { intervals_read: state.reads.n_intervals() as u64, ..state.usage }
+    }
+
+    fn limits(&self) -> UsageLimits {
+        let limits = &self.shared.config.limits;
+        UsageLimits {
+            documents_read: limits.documents_read_max,
+            bytes_read: limits.bytes_read_max,
+            intervals_read: limits.intervals_read_max,
+            documents_written: limits.documents_written_max,
+            bytes_written: limits.bytes_written_max,
+        }
     }
 }
 
