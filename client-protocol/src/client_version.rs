@@ -147,6 +147,18 @@ impl ClientVersion {
         }
     }
 
+    /// Whether this client expects int64 and bytes in their encoded form from HTTP calls that name no format.
+    ///
+    /// Source: `tests/spec/data-and-functions.md` 1.8: those that came before the looser form.
+    pub fn reads_encoded_json_by_default(&self) -> bool {
+        let first_without = match self.name.as_str() {
+            "npm" | "npm-cli" | "actions" => (1, 4, 1),
+            "python" | "python-convex" => (0, 5, 0),
+            _ => return false,
+        };
+        self.version.is_some_and(|version| !version.is_release_at_least(first_without))
+    }
+
     /// Whether this client puts a Transition together that comes in parts; others fail on it.
     pub fn reads_transition_chunks(&self) -> bool {
         self.name == "npm" && self.version.is_some_and(|version| version.is_release_at_least(FIRST_NPM_WITH_CHUNKS))

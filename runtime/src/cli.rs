@@ -1,0 +1,42 @@
+//! The command line of an application: `serve`, and what helps with it.
+//!
+//! An application's `main` hands its [`Server`] over; everything a person can set is a flag or a variable.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::Server;
+
+#[derive(Parser)]
+#[command(about = "A reactive function runtime server that works with Convex clients.", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the application until it is stopped (the default).
+    Serve(serve::Arguments),
+}
+
+/// Runs the command that the process was started with.
+pub async fn run(server: Server) -> ExitCode {
+    let arguments = CommandLine::parse();
+    let ended = match arguments.command {
+        Some(Command::Serve(serve)) => serve::run(server, serve).await,
+        None => serve::run(server, arguments.serve).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

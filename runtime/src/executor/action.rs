@@ -1,0 +1,104 @@
+//! An action: outside of transactions; each call it makes is one of its own.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use syncline_functions::registry::{FunctionError, FunctionKind};
+use syncline_functions::run::{Caller, Run, RunInputs};
+
+use super::guard::TimeLimits;
+use super::{ActionRun, Call, Executor, SystemError};
+use crate::identity::Identity;
+
+impl Executor {
+    /// Runs an action to its end.
+    pub async fn action(&self, call: &Call) -> ActionRun {
+        let found = match self.find(call, FunctionKind::Action) {
+            Ok(found) => found,
+            Err(error) => return ActionRun { outcome: Err(error), log_lines: Vec::new() },
+        };
+        let caller = ActionCaller { executor: self.clone(), identity: call.identity.clone(), outer: call.clone() };
+        let run = Run::new(RunInputs {
+            tx: None,
+            caller: Some(Arc::new(caller)),
+            registry: self.inner.registry.clone(),
+            identity: call.identity.user().cloned(),
+            now_ms: self.inner.ports.clock.wall_ns() / 1_000_000,
+            seed: self.seed(),
+            journal: None,
+        });
+        let limits = TimeLimits { own: None, wall: self.inner.config.action_wall_time_max };
+        let outcome = self.guarded(&found, run.clone(), call.args.clone(), limits).await;
+        let log_lines = run.report().log_lines;
+        call.print_log_lines(&log_lines);
+        ActionRun { outcome: outcome.map(Into::into), log_lines }
+    }
+}
+
+/// How an action calls the other functions.
+struct ActionCaller {
+    executor: Executor,
+    identity: Identity,
+    outer: Call,
+}
+
+impl Caller for ActionCaller {
+    fn call(&self, kind: FunctionKind, path: &str, args: String) -> BoxFuture<'static, Result<String, FunctionError>> {
+        let call = Call {
+            path: path.into(),
+            args: args.into(),
+            identity: self.identity.clone(),
+            request: self.outer.request.clone(),
+            once: None,
+            nested: true,
+        };
+        let executor = self.executor.clone();
+        Box::pin(async move {
+            match kind {
+                FunctionKind::Query => executor.query_for_action(&call).await,
+                FunctionKind::Mutation => executor.mutation_for_action(&call).await,
+                FunctionKind::Action => executor.action(&call).await.outcome.map(|value| value.to_string()),
+            }
+        })
+    }
+
+    fn environment_variable(&self, name: &str) -> BoxFuture<'static, Result<Option<Arc<str>>, FunctionError>> {
+        let variables = self.executor.inner.engine.environment_variables();
+        let value = variables.into_iter().find(|(known, _)| **known == *name).map(|(_, value)| value);
+        Box::pin(async move { Ok(value) })
+    }
+}
+
+impl Executor {
+    async fn query_for_action(&self, call: &Call) -> Result<String, FunctionError> {
+        let pin = self.inner.engine.pin_durable().map_err(|_| system_failure(&SystemError::Overloaded))?;
+        match self.query(call, pin.ts(), None).await {
+            Ok(run) => run.value.map(|value| value.to_string()),
+            Err(error) => Err(system_failure(&error)),
+        }
+    }
+
+    /// The effects are durable before the action goes on: what it does next cannot be undone either.
+    async fn mutation_for_action(&self, call: &Call) -> Result<String, FunctionError> {
+        let run = self.mutation(call).await.map_err(|error| system_failure(&error))?;
+        self.until_durable(&run).await.map_err(|error| system_failure(&error))?;
+        run.outcome.map(|(value, _)| value.to_string())
+    }
+
+    /// Waits until a mutation's answer may leave.
+    ///
+    /// # Errors
+    /// [`SystemError::Undone`]: what it committed or read was undone.
+    pub async fn until_durable(&self, run: &super::MutationRun) -> Result<(), SystemError> {
+        match self.inner.engine.wait_durable(run.durable_at, run.generation).await {
+            true => Ok(()),
+            false => Err(SystemError::Undone),
+        }
+    }
+}
+
+/// Clients read no detail of what failed inside (S117, D140); the log has it.
+fn system_failure(error: &SystemError) -> FunctionError {
+    tracing::error!(?error, "a call of an action failed");
+    FunctionError { message: "InternalServerError: the server could not do this call; try again.\n".into(), data: None }
+}

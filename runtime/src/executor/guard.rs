@@ -1,0 +1,172 @@
+//! Runs an application's code so that nothing it does harms anything but its own call.
+//!
+//! A panic ends the call; so does too much own time, or too long a wait. Native code cannot be interrupted: time is
+//! looked at whenever the function yields, and a function that never yields is named by [`stuck`], which the server's watchdog asks.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use syncline_functions::registry::{FunctionError, FunctionKind};
+use syncline_schema::FunctionPath;
+
+use super::errors;
+use crate::clock::{Clock, Timer};
+
+/// How much time a call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeLimits {
+    /// Own time; actions have none.
+    pub own: Option<Duration>,
+    /// From start to end.
+    pub wall: Duration,
+}
+
+/// A call of an application's function with its limits.
+pub struct Guarded {
+    call: BoxFuture<'static, Result<String, FunctionError>>,
+    path: Arc<FunctionPath>,
+    clock: Arc<dyn Clock>,
+    timer: Arc<dyn Timer>,
+    limits: TimeLimits,
+    own_ms: u64,
+    /// Set up when the call first has to wait: most calls end at their first poll.
+    deadline: Option<BoxFuture<'static, ()>>,
+}
+
+/// What a [`Guarded`] call needs beside the call itself.
+#[derive(Clone)]
+pub struct Guard {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Waits.
+    pub timer: Arc<dyn Timer>,
+}
+
+impl Guard {
+    /// Puts a call under its limits.
+    pub fn call(
+        &self,
+        path: &Arc<FunctionPath>,
+        kind: FunctionKind,
+        limits: TimeLimits,
+        call: BoxFuture<'static, Result<String, FunctionError>>,
+    ) -> Guarded {
+        let limits = match kind {
+            FunctionKind::Query | FunctionKind::Mutation => limits,
+            FunctionKind::Action => TimeLimits { own: None, ..limits },
+        };
+        Guarded {
+            call,
+            path: path.clone(),
+            clock: self.clock.clone(),
+            timer: self.timer.clone(),
+            limits,
+            own_ms: 0,
+            deadline: None,
+        }
+    }
+}
+
+impl Guarded {
+    fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Result<String, FunctionError>> {
+        let started_ms = self.clock.monotonic_ms();
+        let slot = worker_slot();
+        slot.enter(&self.path, started_ms);
+        let call = &mut self.call;
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
+        slot.leave();
+        self.own_ms += self.clock.monotonic_ms().saturating_sub(started_ms);
+        match polled {
+            Ok(poll) => poll,
+            Err(panic) => Poll::Ready(Err(errors::panicked(&self.path, &*panic))),
+        }
+    }
+
+    fn over_own_time(&self) -> Option<FunctionError> {
+        let limit = self.limits.own?;
+        let used = u128::from(self.own_ms);
+        (used > limit.as_millis()).then(|| errors::own_time_over(&self.path, used, limit.as_millis()))
+    }
+}
+
+impl Future for Guarded {
+    type Output = Result<String, FunctionError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let polled = this.poll_call(cx);
+        if let Some(error) = this.over_own_time() {
+            return Poll::Ready(Err(error));
+        }
+        if polled.is_ready() {
+            return polled;
+        }
+        let (timer, wall) = (&this.timer, this.limits.wall);
+        let deadline = this.deadline.get_or_insert_with(|| timer.sleep(wall));
+        match deadline.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(errors::wall_time_over(&this.path, wall.as_millis()))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// What one worker thread is doing. All threads of the process are known to [`stuck`].
+#[derive(Default)]
+struct WorkerSlot {
+    /// Milliseconds of the monotonic clock, plus one; 0 when the worker is in no function.
+    since_ms: AtomicU64,
+    path: Mutex<Option<Arc<FunctionPath>>>,
+}
+
+impl WorkerSlot {
+    fn enter(&self, path: &Arc<FunctionPath>, now_ms: u64) {
+        self.since_ms.store(now_ms + 1, Ordering::Relaxed);
+        *lock(&self.path) = Some(path.clone());
+    }
+
+    fn leave(&self) {
+        self.since_ms.store(0, Ordering::Relaxed);
+    }
+}
+
+static WORKERS: Mutex<Vec<Weak<WorkerSlot>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static SLOT: Arc<WorkerSlot> = {
+        let slot = Arc::new(WorkerSlot::default());
+        lock(&WORKERS).push(Arc::downgrade(&slot));
+        slot
+    };
+}
+
+fn worker_slot() -> Arc<WorkerSlot> {
+    SLOT.with(Arc::clone)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The functions that have kept a thread of this process for longer than `limit` without yielding, with their time.
+pub fn stuck(now_ms: u64, limit: Duration) -> Vec<(Arc<FunctionPath>, Duration)> {
+    let mut workers = lock(&WORKERS);
+    workers.retain(|slot| slot.strong_count() > 0);
+    let mut stuck = Vec::new();
+    for slot in workers.iter().filter_map(Weak::upgrade) {
+        let since = slot.since_ms.load(Ordering::Relaxed);
+        let kept = Duration::from_millis((now_ms + 1).saturating_sub(since));
+        if since == 0 || kept <= limit {
+            continue;
+        }
+        if let Some(path) = &*lock(&slot.path) {
+            stuck.push((path.clone(), kept));
+        }
+    }
+    stuck
+}

@@ -1,0 +1,143 @@
+//! A mutation: run, commit, again on conflict, alone after a few.
+
+use std::sync::Arc;
+
+use syncline_engine::{Access, At, BeginOptions, CommitError, Outcome, Transaction, TurnId};
+use syncline_functions::registry::{FunctionError, FunctionKind};
+use syncline_functions::run::RunReport;
+use syncline_schema::Timestamp;
+
+use super::{Call, Executor, Found, MutationRun, SystemError, errors};
+
+/// What one attempt came to.
+enum Attempt {
+    Ended(MutationRun),
+    Again,
+}
+
+impl Executor {
+    /// Runs a mutation until it commits or fails by itself.
+    ///
+    /// The answer must not leave before [`MutationRun::durable_at`] is durable.
+    ///
+    /// # Errors
+    /// What is not the mutation's own failure; conflicts are not among it.
+    pub async fn mutation(&self, call: &Call) -> Result<MutationRun, SystemError> {
+        let _permit = self.permit().await;
+        let found = match self.find(call, FunctionKind::Mutation) {
+            Ok(found) => found,
+            Err(error) => return Ok(self.refused(error)),
+        };
+        for attempt in 1..=self.inner.config.mutation_attempts_max {
+            match self.attempt(call, &found, None).await? {
+                Attempt::Ended(run) => return Ok(run),
+                Attempt::Again => {
+                    metrics::counter!("syncline_mutation_conflicts_total").increment(1);
+                    tracing::debug!(path = &*call.path, attempt, "a write conflict: run again");
+                }
+            }
+        }
+        self.alone(call, &found).await
+    }
+
+    /// With the committer's turn: nobody else commits, so it cannot lose.
+    async fn alone(&self, call: &Call, found: &Found<'_>) -> Result<MutationRun, SystemError> {
+        metrics::counter!("syncline_mutation_exclusive_turns_total").increment(1);
+        let turn = self.inner.engine.exclusive().await;
+        match self.attempt(call, found, Some(turn.id())).await? {
+            Attempt::Ended(run) => Ok(run),
+            Attempt::Again => {
+                let limit = self.inner.config.engine.exclusive_turn_max;
+                Ok(self.refused(errors::turn_too_long(&found.path, limit.as_millis())))
+            }
+        }
+    }
+
+    async fn attempt(&self, call: &Call, found: &Found<'_>, turn: Option<TurnId>) -> Result<Attempt, SystemError> {
+        let tx = self.begin(At::Committed, BeginOptions { access: Access::ReadWrite, turn })?;
+        if let Some(key) = &call.once {
+            let known = match tx.request_outcome(key).await {
+                Ok(known) => known,
+                Err(failure) => return again_or(SystemError::of(&failure)),
+            };
+            if let Some(outcome) = known {
+                return Ok(Attempt::Ended(replayed(outcome, &tx)));
+            }
+        }
+        let (run, value) = self.run(call, found, tx.clone(), None).await;
+        if let Some(failure) = tx.failure() {
+            return again_or(SystemError::of(&failure));
+        }
+        match value {
+            Ok(value) => self.commit(call, &tx, value, run.report()).await,
+            Err(error) => Ok(Attempt::Ended(failed(error, run.report(), &tx))),
+        }
+    }
+
+    async fn commit(
+        &self,
+        call: &Call,
+        tx: &Transaction,
+        value: String,
+        report: RunReport,
+    ) -> Result<Attempt, SystemError> {
+        let value: Arc<str> = value.into();
+        let record = call.once.clone().map(|key| {
+            (key, Outcome { ts: Timestamp::ZERO, value: value.clone(), log_lines: report.log_lines.clone() })
+        });
+        loop {
+            match self.inner.engine.commit(tx, record.clone()) {
+                Ok(committed) => {
+                    return Ok(Attempt::Ended(MutationRun {
+                        outcome: Ok((value, committed.ts)),
+                        log_lines: report.log_lines,
+                        durable_at: committed.ts,
+                        generation: tx.generation(),
+                    }));
+                }
+                Err(CommitError::TurnTaken) => self.inner.engine.turn_ended().await,
+                Err(
+                    CommitError::Conflict(_)
+                    | CommitError::OutOfRetention
+                    | CommitError::Undone
+                    | CommitError::TurnTooLong,
+                ) => return Ok(Attempt::Again),
+                Err(CommitError::Overloaded) => return Err(SystemError::Overloaded),
+                Err(CommitError::Storage(cause)) => return Err(SystemError::Storage(cause)),
+            }
+        }
+    }
+
+    /// A mutation that was not run: there is nothing it read.
+    fn refused(&self, error: FunctionError) -> MutationRun {
+        let generation = self.inner.engine.watch_durable().borrow().generation;
+        MutationRun { outcome: Err(error), log_lines: Vec::new(), durable_at: Timestamp::ZERO, generation }
+    }
+}
+
+fn again_or(error: SystemError) -> Result<Attempt, SystemError> {
+    match error {
+        SystemError::OutOfRetention | SystemError::Undone => Ok(Attempt::Again),
+        SystemError::Storage(_) | SystemError::Overloaded => Err(error),
+    }
+}
+
+/// A failure leaves no record. Its answer waits for what it read to be durable.
+fn failed(error: FunctionError, report: RunReport, tx: &Transaction) -> MutationRun {
+    MutationRun {
+        outcome: Err(error),
+        log_lines: report.log_lines,
+        durable_at: tx.snapshot(),
+        generation: tx.generation(),
+    }
+}
+
+/// Done before: the stored result, the stored lines, the original timestamp.
+fn replayed(outcome: Outcome, tx: &Transaction) -> MutationRun {
+    MutationRun {
+        outcome: Ok((outcome.value, outcome.ts)),
+        log_lines: outcome.log_lines,
+        durable_at: tx.snapshot(),
+        generation: tx.generation(),
+    }
+}

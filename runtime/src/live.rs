@@ -1,0 +1,257 @@
+//! Live queries: one evaluation and one encoded result, however many clients watch.
+//!
+//! A session asks for a query at a timestamp ([`LiveQueries::request`]). When a known result is valid there, it is
+//! shared; when an evaluation at that timestamp is under way, its result is awaited; else one is started. A result is
+//! valid from its snapshot until the first commit that touches what it read. That commit tells all watchers, once, and
+//! they ask again when their sessions choose their next timestamp: nothing is evaluated that nobody asked for.
+//!
+//! Whether a result may be shared between identities is a property of its run: a run that looked at the identity is
+//! valid for that identity only.
+
+mod entry;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use syncline_client_protocol::{QueryId, QueryResult, RunId};
+use syncline_engine::{BeginError, Engine, Pin, ReadSet};
+use syncline_schema::Timestamp;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::executor::{Call, Executor, QueryRun, SystemError};
+use crate::identity::Identity;
+
+pub use entry::WatchHandle;
+use entry::{Evaluated, Waiter};
+use state::{Answer, Flight, State};
+
+/// What is evaluated: equal keys share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QueryKey {
+    /// The function, as the client named it.
+    pub path: Arc<str>,
+    /// Its arguments, as the client wrote them.
+    pub args: Arc<str>,
+    /// Where its page ended when it ran last.
+    pub journal: Option<Arc<str>>,
+}
+
+/// Told to a session about a query it asked for.
+pub enum LiveEvent {
+    /// The query's result at the timestamp that was asked for.
+    Done {
+        /// Which query.
+        query: QueryId,
+        /// Which request.
+        run: RunId,
+        /// The result, shared with all who watch it.
+        result: Arc<QueryResult>,
+        /// To be given back when the query is not wanted any more.
+        watch: Option<WatchHandle>,
+    },
+    /// A commit changed what the query's last result read.
+    Invalidated {
+        /// Which query.
+        query: QueryId,
+    },
+    /// It could not be evaluated at that timestamp; a newer one is to be chosen.
+    TooOld {
+        /// Which query.
+        query: QueryId,
+        /// Which request.
+        run: RunId,
+    },
+    /// The machine failed, not the query.
+    Failed(SystemError),
+}
+
+/// Someone who watches queries: a session.
+pub trait Watcher: Send + Sync {
+    /// Takes an event; `false` when the watcher is gone. Must not block.
+    fn tell(&self, event: LiveEvent) -> bool;
+}
+
+/// What a session asks for.
+pub struct Request {
+    /// Its number in the session.
+    pub query: QueryId,
+    /// Which run of the session it answers.
+    pub run: RunId,
+    /// What to evaluate.
+    pub key: QueryKey,
+    /// For whom.
+    pub identity: Identity,
+    /// At which moment; one that [`LiveQueries::published`] had.
+    pub at: Arc<Pin>,
+}
+
+/// The newest timestamp up to which all watchers have been told of all changes.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The timestamp; durable, and kept readable by whoever holds this.
+    pub at: Arc<Pin>,
+    /// Rises when commits that were visible have been undone.
+    pub generation: u64,
+}
+
+/// All live queries of a server. Cheap to clone.
+#[derive(Clone)]
+pub struct LiveQueries {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    executor: Executor,
+    clock: Arc<dyn Clock>,
+    config: Arc<Config>,
+    state: Mutex<State>,
+    published: watch::Sender<Published>,
+}
+
+impl LiveQueries {
+    /// Live queries over an engine; [`LiveQueries::follow`] has to run for anything to be told.
+    ///
+    /// # Errors
+    /// When the engine pins no snapshot.
+    pub fn new(
+        engine: Engine,
+        executor: Executor,
+        clock: Arc<dyn Clock>,
+        config: Arc<Config>,
+    ) -> Result<Self, BeginError> {
+        let at = Arc::new(engine.pin_durable()?);
+        let state = Mutex::new(State::new(at.ts(), &config));
+        let generation = engine.watch_durable().borrow().generation;
+        let published = watch::Sender::new(Published { at, generation });
+        Ok(LiveQueries { inner: Arc::new(Inner { engine, executor, clock, config, state, published }) })
+    }
+
+    /// What sessions take their timestamps from.
+    pub fn published(&self) -> watch::Receiver<Published> {
+        self.inner.published.subscribe()
+    }
+
+    /// Tells watchers of durable commits, in order, for as long as the engine lives.
+    pub async fn follow(self) {
+        let mut durable = self.inner.engine.watch_durable();
+        loop {
+            durable.borrow_and_update();
+            if let Err(error) = self.publish() {
+                tracing::error!(%error, "commits could not be followed; all live queries run again");
+                self.state().end_all();
+            }
+            if durable.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn publish(&self) -> Result<(), BeginError> {
+        let at = Arc::new(self.inner.engine.pin_durable()?);
+        // Read behind the pin: an undo in between is then seen here, and those who wait for an older generation
+        // are told to try again rather than that they are durable.
+        let generation = self.inner.engine.watch_durable().borrow().generation;
+        let mut state = self.state();
+        let from = state.published();
+        if at.ts() > from {
+            for commit in self.inner.engine.commits_after(from)? {
+                if commit.ts > at.ts() {
+                    break;
+                }
+                state.apply(&commit);
+            }
+            state.advance(at.ts());
+        }
+        drop(state);
+        self.inner.published.send_if_modified(|last| {
+            let changed = last.at.ts() != at.ts() || last.generation != generation;
+            *last = Published { at, generation };
+            changed
+        });
+        Ok(())
+    }
+
+    /// Answers a request through `watcher`, now or when its evaluation has ended.
+    pub fn request(&self, watcher: &Arc<dyn Watcher>, request: Request) {
+        let waiter = Waiter {
+            watcher: watcher.clone(),
+            query: request.query,
+            run: request.run,
+            identity: request.identity,
+        };
+        let now_ns = self.inner.clock.wall_ns();
+        let answer = self.state().request(&request.key, request.at.ts(), waiter, now_ns);
+        match answer {
+            Answer::Told | Answer::Joined => {}
+            Answer::Start(flight) => self.evaluate(request.key, flight, request.at),
+        }
+    }
+
+    /// Gives up a watched query.
+    pub fn unwatch(&self, watch: WatchHandle) {
+        self.state().unwatch(watch);
+    }
+
+    /// How many distinct queries are known, and how many watchers they have.
+    pub fn counts(&self) -> (usize, usize) {
+        self.state().counts()
+    }
+
+    fn evaluate(&self, key: QueryKey, flight: Flight, at: Arc<Pin>) {
+        let live = self.clone();
+        let call = Call::query(key.path.clone(), key.args.clone(), flight.identity.clone());
+        let executor = self.inner.executor.clone();
+        executor.clone().spawn(async move {
+            let ran = executor.query(&call, flight.ts, key.journal.clone()).await;
+            live.finished(key, flight, at, ran);
+        });
+    }
+
+    fn finished(&self, key: QueryKey, flight: Flight, at: Arc<Pin>, ran: Result<QueryRun, SystemError>) {
+        let again = match ran {
+            Ok(run) => {
+                let evaluated = self.evaluated(run, flight.ts);
+                let mut state = self.state();
+                let touched = self.first_touch(&evaluated.reads, flight.ts, state.published());
+                state.finish(&key, &flight, evaluated, touched)
+            }
+            Err(error) => {
+                self.state().fail(&key, &flight, &error);
+                Vec::new()
+            }
+        };
+        for flight in again {
+            self.evaluate(key.clone(), flight, at.clone());
+        }
+    }
+
+    fn evaluated(&self, run: QueryRun, ts: Timestamp) -> Evaluated {
+        let age_ns = u64::try_from(self.inner.config.timed_result_age_max.as_nanos()).unwrap_or(u64::MAX);
+        Evaluated {
+            result: Arc::new(run.to_result(self.inner.config.mode)),
+            failed: run.value.is_err(),
+            observed_identity: run.observed_identity,
+            expires_at_ns: run.observed_time.then(|| self.inner.clock.wall_ns().saturating_add(age_ns)),
+            ts,
+            reads: run.reads,
+        }
+    }
+
+    /// The first commit behind `from`, up to `to`, that touches `reads`: one that was published while it ran. When the
+    /// commits in between are not kept any more, that counts as touched.
+    fn first_touch(&self, reads: &ReadSet, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+        if from >= to {
+            return None;
+        }
+        let Ok(commits) = self.inner.engine.commits_after(from) else { return Some(to) };
+        let published = commits.iter().take_while(|commit| commit.ts <= to);
+        published.filter(|commit| reads.touched_by(commit)).map(|commit| commit.ts).next()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,110 @@
+//! One known result: what it is, from when to when it is valid, and who watches it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use syncline_client_protocol::{QueryId, QueryResult, RunId};
+use syncline_engine::ReadSet;
+use syncline_schema::Timestamp;
+
+use super::{LiveEvent, QueryKey, Watcher};
+use crate::identity::Identity;
+
+/// The number of a known result; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId(pub(super) u64);
+
+/// A session's hold on a result: given back with `unwatch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchHandle {
+    pub(super) entry: EntryId,
+    pub(super) watcher: u64,
+}
+
+/// Someone who waits for an evaluation or watches its result.
+pub(super) struct Waiter {
+    pub(super) watcher: Arc<dyn Watcher>,
+    pub(super) query: QueryId,
+    pub(super) run: RunId,
+    pub(super) identity: Identity,
+}
+
+/// What an evaluation gave.
+pub(super) struct Evaluated {
+    pub(super) result: Arc<QueryResult>,
+    /// Errors are shared by the watchers of their evaluation and never serve a later one.
+    pub(super) failed: bool,
+    pub(super) observed_identity: bool,
+    /// A result that read the time serves new watchers until then.
+    pub(super) expires_at_ns: Option<u64>,
+    pub(super) ts: Timestamp,
+    pub(super) reads: ReadSet,
+}
+
+/// A result with its validity and its watchers.
+pub(super) struct Entry {
+    pub(super) key: QueryKey,
+    /// Whom it is valid for; `None` for everybody.
+    pub(super) identity: Option<Identity>,
+    result: Arc<QueryResult>,
+    failed: bool,
+    expires_at_ns: Option<u64>,
+    from: Timestamp,
+    /// The first commit that touched what it read.
+    pub(super) until: Option<Timestamp>,
+    watchers: HashMap<u64, (Arc<dyn Watcher>, QueryId)>,
+    next_watcher: u64,
+}
+
+impl Entry {
+    pub(super) fn new(key: QueryKey, identity: Option<Identity>, evaluated: Evaluated, until: Option<Timestamp>) -> Self {
+        Entry {
+            key,
+            identity,
+            result: evaluated.result,
+            failed: evaluated.failed,
+            expires_at_ns: evaluated.expires_at_ns,
+            from: evaluated.ts,
+            until,
+            watchers: HashMap::new(),
+            next_watcher: 0,
+        }
+    }
+
+    /// Whether a new request at `ts` may be answered with it.
+    pub(super) fn serves(&self, ts: Timestamp, now_ns: u64) -> bool {
+        let valid = self.from <= ts && self.until.is_none_or(|until| ts < until);
+        let fresh = self.expires_at_ns.is_none_or(|expires| now_ns < expires);
+        valid && fresh && !self.failed
+    }
+
+    /// Gives the result to a waiter, who from now on is told of its end: at once when it has ended already.
+    pub(super) fn give(&mut self, id: EntryId, waiter: &Waiter) {
+        let number = self.next_watcher;
+        let watch = self.until.is_none().then_some(WatchHandle { entry: id, watcher: number });
+        let (query, run) = (waiter.query, waiter.run);
+        let there = waiter.watcher.tell(LiveEvent::Done { query, run, result: self.result.clone(), watch });
+        if self.until.is_some() {
+            waiter.watcher.tell(LiveEvent::Invalidated { query });
+        } else if there {
+            self.next_watcher += 1;
+            self.watchers.insert(number, (waiter.watcher.clone(), query));
+        }
+    }
+
+    /// Ends its validity and tells those who watch.
+    pub(super) fn end(&mut self, ts: Timestamp) {
+        self.until = Some(ts);
+        for (watcher, query) in std::mem::take(&mut self.watchers).into_values() {
+            watcher.tell(LiveEvent::Invalidated { query });
+        }
+    }
+
+    pub(super) fn remove_watcher(&mut self, watcher: u64) {
+        self.watchers.remove(&watcher);
+    }
+
+    pub(super) fn n_watchers(&self) -> usize {
+        self.watchers.len()
+    }
+}

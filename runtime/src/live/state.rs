@@ -1,0 +1,245 @@
+//! The bookkeeping of live queries: pure, no task, no clock. One lock holds all of it.
+
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::collections::{HashMap, VecDeque};
+
+use syncline_engine::{Commit, Subscriptions};
+use syncline_schema::Timestamp;
+
+use super::entry::{Entry, EntryId, Evaluated, WatchHandle, Waiter};
+use super::{LiveEvent, QueryKey};
+use crate::config::Config;
+use crate::executor::SystemError;
+use crate::identity::Identity;
+
+/// What became of a request.
+pub(super) enum Answer {
+    /// The waiter has its result.
+    Told,
+    /// The waiter gets it from an evaluation that is under way.
+    Joined,
+    /// An evaluation is to be started.
+    Start(Flight),
+}
+
+/// Which evaluation of a key: at which timestamp, under whose identity, and whether only for that identity (once the
+/// function is known to look) or for everybody, until it turns out that the run looked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Flight {
+    pub(super) ts: Timestamp,
+    pub(super) identity: Identity,
+    only_for_them: bool,
+}
+
+impl Flight {
+    fn place(&self) -> (Timestamp, Option<Identity>) {
+        (self.ts, self.only_for_them.then(|| self.identity.clone()))
+    }
+}
+
+/// All results of one key.
+#[derive(Default)]
+struct Slot {
+    /// A result per identity that it is valid for, and the one for everybody under `None`.
+    entries: HashMap<Option<Identity>, EntryId>,
+    /// Who waits for which evaluation under way.
+    flights: HashMap<(Timestamp, Option<Identity>), Vec<Waiter>>,
+    /// Whether the last run looked at the identity: then nobody waits for somebody else's.
+    looks_at_identity: bool,
+}
+
+/// See the module.
+pub(super) struct State {
+    published: Timestamp,
+    slots: HashMap<QueryKey, Slot>,
+    entries: HashMap<EntryId, Entry>,
+    subscriptions: Subscriptions<EntryId>,
+    next_entry: u64,
+    /// Results that lost their last watcher or their validity, oldest first; some may have found watchers again.
+    idle: VecDeque<EntryId>,
+    idle_max: usize,
+}
+
+impl State {
+    pub(super) fn new(published: Timestamp, config: &Config) -> Self {
+        State {
+            published,
+            slots: HashMap::new(),
+            entries: HashMap::new(),
+            subscriptions: Subscriptions::default(),
+            next_entry: 0,
+            idle: VecDeque::new(),
+            idle_max: config.idle_results_max,
+        }
+    }
+
+    pub(super) fn published(&self) -> Timestamp {
+        self.published
+    }
+
+    /// Says that all commits up to `ts` have been applied.
+    pub(super) fn advance(&mut self, ts: Timestamp) {
+        debug_assert!(ts >= self.published, "published timestamps rise");
+        self.published = ts;
+    }
+
+    /// Ends the results that a commit touches.
+    pub(super) fn apply(&mut self, commit: &Commit) {
+        for id in self.subscriptions.affected(commit) {
+            self.subscriptions.remove(&id);
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.end(commit.ts);
+                self.make_idle(id);
+            }
+        }
+    }
+
+    /// Ends all results: what ended them is not known.
+    pub(super) fn end_all(&mut self) {
+        for (id, entry) in &mut self.entries {
+            self.subscriptions.remove(id);
+            entry.end(self.published);
+        }
+    }
+
+    pub(super) fn request(&mut self, key: &QueryKey, ts: Timestamp, waiter: Waiter, now_ns: u64) -> Answer {
+        if !self.slots.contains_key(key) {
+            self.slots.insert(key.clone(), Slot::default());
+        }
+        let slot = self.slots.get_mut(key).expect("it was just made sure of");
+        for whose in [None, Some(waiter.identity.clone())] {
+            let Some(id) = slot.entries.get(&whose) else { continue };
+            if let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.serves(ts, now_ns)) {
+                entry.give(*id, &waiter);
+                return Answer::Told;
+            }
+        }
+        let flight = Flight { ts, identity: waiter.identity.clone(), only_for_them: slot.looks_at_identity };
+        match slot.flights.entry(flight.place()) {
+            Occupied(mut waiters) => {
+                waiters.get_mut().push(waiter);
+                Answer::Joined
+            }
+            Vacant(place) => {
+                place.insert(vec![waiter]);
+                Answer::Start(flight)
+            }
+        }
+    }
+
+    /// Takes the outcome of an evaluation; `touched` is the first published commit since then that ended it.
+    ///
+    /// Answers what has to run again: the run looked at the identity, and others had waited for it.
+    pub(super) fn finish(
+        &mut self,
+        key: &QueryKey,
+        flight: &Flight,
+        evaluated: Evaluated,
+        touched: Option<Timestamp>,
+    ) -> Vec<Flight> {
+        let Some(slot) = self.slots.get_mut(key) else { return Vec::new() };
+        let looked = evaluated.observed_identity;
+        slot.looks_at_identity = looked;
+        let waiters = slot.flights.remove(&flight.place()).unwrap_or_default();
+        let (theirs, others): (Vec<_>, Vec<_>) =
+            waiters.into_iter().partition(|waiter| !looked || waiter.identity == flight.identity);
+        let again = requeue(slot, flight.ts, others);
+
+        let valid_for = looked.then(|| flight.identity.clone());
+        let id = EntryId(self.next_entry);
+        self.next_entry += 1;
+        let replaced = slot.entries.insert(valid_for.clone(), id);
+        if let Some(old) = replaced {
+            self.supersede(old);
+        }
+        if touched.is_none() {
+            self.subscriptions.register(id, &evaluated.reads);
+        }
+        let mut entry = Entry::new(key.clone(), valid_for, evaluated, touched);
+        for waiter in &theirs {
+            entry.give(id, waiter);
+        }
+        let watched = entry.n_watchers() > 0;
+        self.entries.insert(id, entry);
+        if !watched {
+            self.make_idle(id);
+        }
+        again
+    }
+
+    /// Tells the waiters of an evaluation that it could not be done.
+    pub(super) fn fail(&mut self, key: &QueryKey, flight: &Flight, error: &SystemError) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        for Waiter { watcher, query, run, .. } in slot.flights.remove(&flight.place()).unwrap_or_default() {
+            watcher.tell(match error {
+                SystemError::OutOfRetention => LiveEvent::TooOld { query, run },
+                error => LiveEvent::Failed(error.clone()),
+            });
+        }
+        self.forget_empty_slot(key);
+    }
+
+    pub(super) fn unwatch(&mut self, watch: WatchHandle) {
+        let Some(entry) = self.entries.get_mut(&watch.entry) else { return };
+        entry.remove_watcher(watch.watcher);
+        if entry.n_watchers() == 0 {
+            self.make_idle(watch.entry);
+        }
+    }
+
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.entries.len(), self.entries.values().map(Entry::n_watchers).sum())
+    }
+
+    /// A newer result of the same key and identity took this one's place: those who still watch it have to ask again.
+    fn supersede(&mut self, old: EntryId) {
+        self.subscriptions.remove(&old);
+        if let Some(mut entry) = self.entries.remove(&old) {
+            entry.end(self.published);
+        }
+    }
+
+    fn make_idle(&mut self, id: EntryId) {
+        self.idle.push_back(id);
+        while self.idle.len() > self.idle_max {
+            let Some(oldest) = self.idle.pop_front() else { return };
+            self.drop_if_idle(oldest);
+        }
+    }
+
+    fn drop_if_idle(&mut self, id: EntryId) {
+        if self.entries.get(&id).is_none_or(|entry| entry.n_watchers() > 0) {
+            return;
+        }
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.subscriptions.remove(&id);
+        if let Some(slot) = self.slots.get_mut(&entry.key) {
+            if slot.entries.get(&entry.identity) == Some(&id) {
+                slot.entries.remove(&entry.identity);
+            }
+        }
+        self.forget_empty_slot(&entry.key);
+    }
+
+    fn forget_empty_slot(&mut self, key: &QueryKey) {
+        if self.slots.get(key).is_some_and(|slot| slot.entries.is_empty() && slot.flights.is_empty()) {
+            self.slots.remove(key);
+        }
+    }
+}
+
+/// Puts waiters into evaluations for their own identity only; answers those that are to be started.
+fn requeue(slot: &mut Slot, ts: Timestamp, waiters: Vec<Waiter>) -> Vec<Flight> {
+    let mut started = Vec::new();
+    for waiter in waiters {
+        let flight = Flight { ts, identity: waiter.identity.clone(), only_for_them: true };
+        match slot.flights.entry(flight.place()) {
+            Occupied(mut waiters) => waiters.get_mut().push(waiter),
+            Vacant(place) => {
+                place.insert(vec![waiter]);
+                started.push(flight);
+            }
+        }
+    }
+    started
+}

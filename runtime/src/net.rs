@@ -1,0 +1,139 @@
+//! Sockets: accepting them, upgrading some, and serving both kinds until the server stops.
+
+mod authenticate;
+mod connection;
+mod host;
+mod http;
+mod transport;
+mod upgrade;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tower::ServiceExt;
+
+use crate::config::REQUEST_HEAD_MAX;
+pub(crate) use authenticate::Authenticator;
+pub(crate) use host::Host;
+
+/// Everything the server answers under its own paths, and `others` where it has nothing itself; an application can
+/// mount it beside its own routes.
+pub(crate) fn router(host: &Arc<Host>, others: Option<Router>) -> Router {
+    let sync = Router::new()
+        .route("/api/sync", get(upgrade::without_version))
+        .route("/api/{version}/sync", get(upgrade::with_version))
+        .with_state(host.clone());
+    let routes = http::router(host.clone()).merge(sync);
+    let again = routes.clone();
+    routes.fallback(move |request| elsewhere(again, others, request))
+}
+
+/// A deployment address that ends in a slash makes clients ask for `//api/…`: it means `/api/…`.
+async fn elsewhere(routes: Router, others: Option<Router>, mut request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    if !path.contains("//") {
+        return match others {
+            Some(others) => others.oneshot(request).await.into_response(),
+            None => not_found(&path).into_response(),
+        };
+    }
+    let mut collapsed = path;
+    while collapsed.contains("//") {
+        collapsed = collapsed.replace("//", "/");
+    }
+    if let Some(query) = request.uri().query() {
+        collapsed = format!("{collapsed}?{query}");
+    }
+    match collapsed.parse() {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(_) => return not_found(&collapsed).into_response(),
+    }
+    routes.oneshot(request).await.into_response()
+}
+
+fn not_found(path: &str) -> http::HttpError {
+    let message = format!("there is nothing at {path}; functions are called at /api/query, /api/mutation, /api/action.");
+    http::HttpError::new(axum::http::StatusCode::NOT_FOUND, "NotFound", message)
+}
+
+/// Accepts connections until `stopping`, then waits for those that are open to end.
+pub(crate) async fn serve(listener: TcpListener, router: Router, host: Arc<Host>) {
+    let mut stopping = host.stopping.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stopping) => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                // Out of descriptors: accepting again at once would only spin.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match host.connections.clone().try_acquire_owned() {
+            Ok(permit) => {
+                tokio::spawn(connection_task(stream, router.clone(), host.stopping.clone(), permit));
+            }
+            Err(_) => {
+                metrics::counter!("syncline_connections_refused_total").increment(1);
+                tracing::warn!(limit = host.config.connections_max, "a connection was refused: too many are open");
+            }
+        }
+    }
+}
+
+/// How long accepting rests after it failed. Source: ours.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Resolves when the server stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone, which is a stop too.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+async fn connection_task(
+    stream: TcpStream,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it began");
+        return;
+    }
+    let slot = ConnectionSlot(Arc::new(permit));
+    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(slot.clone());
+        request
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_HEAD_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// A connection's place among those at once; an upgraded socket keeps it.
+#[derive(Clone)]
+struct ConnectionSlot(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);

@@ -1,0 +1,106 @@
+//! From what a client presents to who it is: for sockets and requests alike.
+
+use std::sync::Arc;
+
+use syncline_client_protocol::{AuthAttempt, IdentityKey, Verdict, VerifierFault};
+
+use crate::auth::{Class, Redaction, Verifier, record};
+use crate::config::Mode;
+use crate::identity::Identity;
+
+/// What a client presents.
+pub(super) enum Credential {
+    /// A JWT.
+    User { token: String },
+    /// The key of the deployment, and the JSON attributes of a user to act as.
+    Admin { key: String, acting_as: Option<String> },
+}
+
+/// Why a token is refused.
+pub(super) struct Refusal {
+    pub(super) code: &'static str,
+    /// What the client may read, without the code.
+    pub(super) text: String,
+    /// The HTTP status.
+    pub(super) status: u16,
+}
+
+/// What a credential is worth.
+pub(super) enum Checked {
+    Accepted { identity: Identity, expires_at_ns: Option<u64> },
+    Rejected(Refusal),
+    /// Whether it is valid cannot be found out now.
+    Unavailable(Refusal),
+    BadAdminKey(String),
+}
+
+/// The answer to a socket's token.
+pub(super) struct Verified {
+    pub(super) attempt: AuthAttempt,
+    pub(super) checked: Checked,
+}
+
+impl Checked {
+    /// As the session wants it; `key_of` names the identity.
+    pub(super) fn into_verdict(self, key_of: impl FnOnce(Identity) -> IdentityKey) -> Verdict {
+        match self {
+            Checked::Accepted { identity, expires_at_ns } => {
+                Verdict::Accepted { identity: key_of(identity), expires_at_ns }
+            }
+            Checked::Rejected(refusal) => Verdict::Rejected { error: format!("{}: {}", refusal.code, refusal.text) },
+            Checked::Unavailable(refusal) => {
+                Verdict::Unavailable { reason: refusal.code, fault: VerifierFault::Issuer }
+            }
+            Checked::BadAdminKey(error) => Verdict::BadAdminKey { error },
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Authenticator {
+    verifier: Arc<Verifier>,
+    mode: Mode,
+    instance_name: String,
+}
+
+impl Authenticator {
+    pub(crate) fn new(verifier: Arc<Verifier>, mode: Mode, instance_name: String) -> Self {
+        Authenticator { verifier, mode, instance_name }
+    }
+
+    /// Finds out what a credential is worth, and puts it into the log.
+    pub(super) async fn check(&self, credential: Credential) -> Checked {
+        match credential {
+            Credential::User { token } => self.check_user(&token).await,
+            Credential::Admin { .. } => {
+                let text = format!("this deployment ({}) has no admin keys", self.instance_name);
+                Checked::BadAdminKey(text)
+            }
+        }
+    }
+
+    async fn check_user(&self, token: &str) -> Checked {
+        let verified = self.verifier.verify(token).await;
+        record(&verified);
+        let rejection = match verified {
+            Ok(verified) => {
+                let expires_at_ns = Some(verified.expires_at_ns);
+                return Checked::Accepted { identity: Identity::User(verified.identity), expires_at_ns };
+            }
+            Err(rejection) => rejection,
+        };
+        let redaction = match self.mode {
+            Mode::Development => Redaction::Development,
+            Mode::Production => Redaction::Redacted,
+        };
+        let refusal = Refusal {
+            code: rejection.code(),
+            text: rejection.message(redaction),
+            status: rejection.http_status(),
+        };
+        match rejection.class() {
+            Class::Rejected => Checked::Rejected(refusal),
+            Class::Unavailable => Checked::Unavailable(refusal),
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! One socket and its session: feeds the session everything that happens and does what it asks for.
+//!
+//! The rules of the protocol are in `client_protocol::Session`; nothing of them is here. All that is ready is handed
+//! to the session before it is asked what to do, so that a burst of frames becomes one Transition and one flush.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline_client_protocol::{
+    Close, FunctionCall, IdentityKey, Input, MutationSuccess, Now, Output, QueryId, RequestId,
+    RunId, Session, SessionConfig, SessionId, SystemFailure, Timestamp,
+};
+use syncline_engine::{Pin, RequestKey};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+
+use super::authenticate::Verified;
+use super::host::Host;
+use super::stopped;
+use super::transport::{SocketEvent, Transport};
+use crate::executor::errors::RequestToken;
+use crate::executor::{ActionRun, Call, MutationRun, SystemError, encoded, failure, shown};
+use crate::identity::Identity;
+use crate::live::{LiveEvent, Published, QueryKey, Request, WatchHandle, Watcher};
+
+/// Something that a session waits for has come.
+pub(super) enum Note {
+    Live(LiveEvent),
+    Verified(Verified),
+    MutationDone { request: RequestId, token: RequestToken, ran: Result<MutationRun, SystemError> },
+    ActionDone { request: RequestId, token: RequestToken, ran: ActionRun },
+}
+
+/// How others reach a session.
+///
+/// Not bounded by a capacity of its own: each query in the set has at most one event of each kind under way, each
+/// request one answer, and both are bounded by the session's limits. A sender can therefore never be made to wait.
+#[derive(Clone)]
+pub(super) struct Inbox(mpsc::UnboundedSender<Note>);
+
+impl Inbox {
+    pub(super) fn put(&self, note: Note) -> bool {
+        self.0.send(note).is_ok()
+    }
+}
+
+impl Watcher for Inbox {
+    fn tell(&self, event: LiveEvent) -> bool {
+        self.put(Note::Live(event))
+    }
+}
+
+/// What a query of this session hangs on.
+struct Watch {
+    run: RunId,
+    handle: Option<WatchHandle>,
+}
+
+/// See the module.
+pub(super) struct Connection<S> {
+    host: Arc<Host>,
+    session: Session,
+    transport: Transport<S>,
+    inbox: Inbox,
+    notes: mpsc::UnboundedReceiver<Note>,
+    watcher: Arc<dyn Watcher>,
+    watches: HashMap<QueryId, Watch>,
+    /// Every identity this socket had, by its key: requests keep the one they arrived under.
+    identities: Vec<Identity>,
+    published: watch::Receiver<Published>,
+    /// The newest timestamp the session was told to be durable.
+    durable: Timestamp,
+    /// Answers wait for this timestamp, which has to come in this generation.
+    awaited: Option<(Timestamp, u64)>,
+    /// The session wants a target not before this.
+    target: Option<Timestamp>,
+    /// The moment that the client is being moved to, kept readable until it is there.
+    at: Option<Arc<Pin>>,
+    /// Transitions handed over since the last flush.
+    unwritten_transitions: usize,
+    closing: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(host: Arc<Host>, transport: Transport<S>, config: SessionConfig) -> Self {
+        let (sender, notes) = mpsc::unbounded_channel();
+        let inbox = Inbox(sender);
+        let published = host.live.published();
+        let now = Now { monotonic_ms: host.clock.monotonic_ms(), wall_ns: host.clock.wall_ns() };
+        Connection {
+            session: Session::new(config, now),
+            transport,
+            watcher: Arc::new(inbox.clone()),
+            inbox,
+            notes,
+            watches: HashMap::new(),
+            identities: vec![Identity::Anonymous],
+            published,
+            durable: Timestamp::ZERO,
+            awaited: None,
+            target: None,
+            at: None,
+            unwritten_transitions: 0,
+            closing: false,
+            host,
+        }
+    }
+
+    /// Serves the socket to its end.
+    pub(super) async fn run(mut self) {
+        self.transport.send_ping();
+        self.serve().await;
+        let now = self.now();
+        self.session.handle(now, Input::PeerClosed);
+        for watch in self.watches.values().filter_map(|watch| watch.handle) {
+            self.host.live.unwatch(watch);
+        }
+    }
+
+    async fn serve(&mut self) {
+        let mut timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        let mut pings = tokio::time::interval(self.host.config.websocket_ping_every);
+        pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        pings.reset();
+        let mut stopping = self.host.stopping.clone();
+        let mut stall = Stall::new(self.now().monotonic_ms);
+        loop {
+            tokio::select! {
+                event = self.transport.event() => {
+                    if !self.take(event) { return; }
+                }
+                note = self.notes.recv() => {
+                    if let Some(note) = note { self.take_note(note); }
+                }
+                changed = self.published.changed(), if self.target.is_some() || self.awaited.is_some() => {
+                    if changed.is_err() { return; }
+                    self.take_published();
+                }
+                () = &mut timer => {
+                    let now = self.now();
+                    self.session.handle(now, Input::Tick);
+                    if stall.is_over(&self.transport, now.monotonic_ms, self.host.config.socket_write_stall_max) {
+                        tracing::info!("a socket was dropped: its peer takes no bytes");
+                        return;
+                    }
+                    let wake = self.session.deadline().unwrap_or(u64::MAX).min(now.monotonic_ms + 10_000);
+                    let wait = Duration::from_millis(wake.saturating_sub(now.monotonic_ms).max(1));
+                    timer.as_mut().reset(tokio::time::Instant::now() + wait);
+                }
+                _ = pings.tick() => self.transport.send_ping(),
+                () = stopped(&mut stopping), if !self.closing => {
+                    self.closing = true;
+                    let now = self.now();
+                    self.session.handle(now, Input::SystemFailure(SystemFailure::Shutdown));
+                }
+            }
+            if !self.drain().await {
+                return;
+            }
+            if self.act() == Acted::MustEnd {
+                self.linger().await;
+                return;
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic_ms: self.host.clock.monotonic_ms(), wall_ns: self.host.clock.wall_ns() }
+    }
+
+    /// Hands one event of the socket to the session; `false` when the socket has ended.
+    fn take(&mut self, event: SocketEvent) -> bool {
+        let now = self.now();
+        match event {
+            SocketEvent::Text(text) => self.session.handle(now, Input::Frame(&text)),
+            SocketEvent::Binary => self.session.handle(now, Input::BinaryFrame),
+            SocketEvent::Heard => self.session.handle(now, Input::Heard),
+            SocketEvent::Flushed => {
+                for _ in 0..std::mem::take(&mut self.unwritten_transitions) {
+                    self.session.handle(now, Input::TransitionWritten);
+                }
+            }
+            SocketEvent::Ended => return false,
+        }
+        true
+    }
+
+    /// Hands over all that has come already, so that it is decided together; `false` when the socket has ended.
+    async fn drain(&mut self) -> bool {
+        for _ in 0..self.host.config.frames_per_turn_max {
+            let ready = std::future::poll_fn(|cx| std::task::Poll::Ready(self.transport.ready_event(cx))).await;
+            let Some(event) = ready else { break };
+            if !self.take(event) {
+                return false;
+            }
+        }
+        self.take_notes();
+        true
+    }
+
+    fn take_notes(&mut self) {
+        while let Ok(note) = self.notes.try_recv() {
+            self.take_note(note);
+        }
+    }
+
+    fn take_note(&mut self, note: Note) {
+        match note {
+            Note::Live(event) => self.take_live(event),
+            Note::Verified(verified) => self.take_verified(verified),
+            Note::MutationDone { request, token, ran } => self.take_mutation(request, &token, ran),
+            Note::ActionDone { request, token, ran } => self.take_action(request, &token, ran),
+        }
+    }
+
+    fn take_live(&mut self, event: LiveEvent) {
+        let now = self.now();
+        match event {
+            LiveEvent::Done { query, run, result, watch } => {
+                match self.watches.get_mut(&query) {
+                    Some(wanted) if wanted.run == run => wanted.handle = watch,
+                    // Given up meanwhile: dropped, or asked for again.
+                    _ => {
+                        if let Some(watch) = watch {
+                            self.host.live.unwatch(watch);
+                        }
+                    }
+                }
+                self.session.handle(now, Input::QueryDone { query, run, result });
+            }
+            LiveEvent::Invalidated { query } => self.session.handle(now, Input::QueryInvalidated { query }),
+            LiveEvent::TooOld { query, run } => self.session.handle(now, Input::QueryRetry { query, run }),
+            LiveEvent::Failed(error) => self.fail(&error),
+        }
+    }
+
+    fn take_verified(&mut self, verified: Verified) {
+        let now = self.now();
+        let Verified { attempt, checked } = verified;
+        let verdict = checked.into_verdict(|identity| self.key_of(identity));
+        self.session.handle(now, Input::TokenVerified { attempt, verdict });
+    }
+
+    /// Equal identities have equal keys: by that the session knows that a refreshed token changed nothing.
+    fn key_of(&mut self, identity: Identity) -> IdentityKey {
+        let known = self.identities.iter().position(|known| *known == identity);
+        let place = known.unwrap_or_else(|| {
+            self.identities.push(identity);
+            self.identities.len() - 1
+        });
+        IdentityKey(place as u64)
+    }
+
+    fn take_mutation(&mut self, request: RequestId, token: &RequestToken, ran: Result<MutationRun, SystemError>) {
+        let now = self.now();
+        let ran = match ran {
+            Ok(ran) => ran,
+            Err(error) => return self.fail(&error),
+        };
+        let durable_at = Timestamp(ran.durable_at.0);
+        if durable_at > self.durable {
+            let awaited = self.awaited.map_or(durable_at, |(ts, _)| ts.max(durable_at));
+            self.awaited = Some((awaited, ran.generation));
+        }
+        let mode = self.host.config.mode;
+        if let Ok((_, ts)) = &ran.outcome {
+            self.session.handle(now, Input::MutationCommitted { request, ts: Timestamp(ts.0) });
+        }
+        let outcome = match ran.outcome {
+            Ok((value, ts)) => Ok(MutationSuccess { ts: Timestamp(ts.0), value }),
+            Err(error) => Err(failure(mode, token, &error)),
+        };
+        let log_lines = encoded(&shown(mode, &ran.log_lines));
+        self.session.handle(now, Input::MutationFinished { request, outcome, log_lines, durable_at });
+        self.take_published();
+    }
+
+    fn take_action(&mut self, request: RequestId, token: &RequestToken, ran: ActionRun) {
+        let now = self.now();
+        let mode = self.host.config.mode;
+        let outcome = ran.outcome.map_err(|error| failure(mode, token, &error));
+        let log_lines = encoded(&shown(mode, &ran.log_lines));
+        self.session.handle(now, Input::ActionFinished { request, outcome, log_lines });
+    }
+
+    /// Looks how far the store has become durable, and answers what waits for that.
+    fn take_published(&mut self) {
+        let now = self.now();
+        let published = self.published.borrow_and_update().clone();
+        if let Some((awaited, generation)) = self.awaited {
+            if published.generation > generation {
+                return self.fail(&SystemError::Undone);
+            }
+            if published.at.ts().0 >= awaited.0 {
+                self.awaited = None;
+            }
+        }
+        let durable = Timestamp(published.at.ts().0);
+        if durable > self.durable {
+            self.durable = durable;
+            self.session.handle(now, Input::Durable { ts: durable });
+        }
+        self.answer_target();
+    }
+
+    /// All changes up to a published timestamp have been put into the inbox before it was published: they are handed
+    /// over first.
+    fn answer_target(&mut self) {
+        let Some(at_least) = self.target else { return };
+        let at = self.published.borrow_and_update().at.clone();
+        let ts = Timestamp(at.ts().0);
+        if ts < at_least {
+            return;
+        }
+        self.target = None;
+        self.at = Some(at);
+        self.take_notes();
+        let now = self.now();
+        self.session.handle(now, Input::TargetChosen { ts });
+    }
+
+    fn fail(&mut self, error: &SystemError) {
+        tracing::warn!(?error, "a socket ends because the server could not answer");
+        let now = self.now();
+        self.awaited = None;
+        self.session.handle(now, Input::SystemFailure(error.to_failure()));
+    }
+
+    /// Does all that the session asks for.
+    fn act(&mut self) -> Acted {
+        while let Some(output) = self.session.poll() {
+            match output {
+                Output::VerifyToken { attempt, token } => self.host.verify(attempt, token, self.inbox.clone()),
+                Output::ChooseTarget { at_least } => self.choose_target(at_least),
+                Output::RunQuery { query, run, ts, call, journal, identity } => {
+                    self.give_up(query);
+                    self.watches.insert(query, Watch { run, handle: None });
+                    let key = QueryKey { path: call.path, args: call.args, journal };
+                    let identity = self.identity(identity);
+                    let at = self.at.clone().expect("queries run at the target that was chosen last");
+                    debug_assert_eq!(at.ts().0, ts.0, "the target is kept until all its queries have run");
+                    self.host.live.request(&self.watcher, Request { query, run, key, identity, at });
+                }
+                Output::DropQuery { query } => self.give_up(query),
+                Output::RunMutation { request, call, identity, session } => {
+                    let call = self.call(request, call, identity, session);
+                    self.host.run_mutation(request, call, self.inbox.clone());
+                }
+                Output::RunAction { request, call, identity, session } => {
+                    let call = self.call(request, call, identity, session);
+                    self.host.run_action(request, call, self.inbox.clone());
+                }
+                Output::Send(message) => {
+                    if message.completes_transition() {
+                        self.unwritten_transitions += 1;
+                        // All its queries have run, and the next target has not been chosen yet.
+                        self.at = None;
+                    }
+                    let mut text = String::new();
+                    message.write(&mut text);
+                    if let Err(full) = self.transport.send_text(text) {
+                        tracing::info!(waiting = full.waiting, "a socket was dropped: its reader is too slow");
+                        return Acted::MustEnd;
+                    }
+                }
+                Output::Close(Close { code, reason, cause }) => {
+                    tracing::debug!(%cause, ?code, reason, "a socket is closed");
+                    self.transport.send_close(code, reason);
+                    return Acted::MustEnd;
+                }
+            }
+        }
+        Acted::GoOn
+    }
+
+    fn choose_target(&mut self, at_least: Timestamp) {
+        let newest = Timestamp(self.host.newest_committed().0);
+        if at_least > newest {
+            let now = self.now();
+            return self.session.handle(now, Input::TargetUnreachable { newest });
+        }
+        self.target = Some(at_least);
+        self.answer_target();
+    }
+
+    fn give_up(&mut self, query: QueryId) {
+        if let Some(Watch { handle: Some(watch), .. }) = self.watches.remove(&query) {
+            self.host.live.unwatch(watch);
+        }
+    }
+
+    fn identity(&self, key: IdentityKey) -> Identity {
+        usize::try_from(key.0).ok().and_then(|place| self.identities.get(place)).cloned().unwrap_or(Identity::Anonymous)
+    }
+
+    fn call(&self, request: RequestId, call: FunctionCall, identity: IdentityKey, session: Option<SessionId>) -> Call {
+        let token = match session {
+            Some(session) => RequestToken::of_session(&session.to_string(), request.0),
+            None => RequestToken::random(),
+        };
+        Call {
+            path: call.path,
+            args: call.args,
+            identity: self.identity(identity),
+            request: token,
+            once: session.map(|session| RequestKey { session: session.0.to_be_bytes(), request: u64::from(request.0) }),
+            nested: false,
+        }
+    }
+
+    /// After the last message: writes it and waits for the peer's own close, for a moment.
+    async fn linger(&mut self) {
+        let end = async {
+            while !matches!(self.transport.event().await, SocketEvent::Ended) {}
+        };
+        let _ = tokio::time::timeout(CLOSE_WAIT_MAX, end).await;
+    }
+}
+
+/// How long a closed socket waits for the peer's Close frame. Source: ours; the clients answer at once.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+#[derive(PartialEq, Eq)]
+enum Acted {
+    GoOn,
+    MustEnd,
+}
+
+/// Notices a peer that takes no bytes.
+struct Stall {
+    written: u64,
+    since_ms: u64,
+}
+
+impl Stall {
+    fn new(now_ms: u64) -> Self {
+        Stall { written: 0, since_ms: now_ms }
+    }
+
+    fn is_over<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        transport: &Transport<S>,
+        now_ms: u64,
+        limit: Duration,
+    ) -> bool {
+        if !transport.is_writing() || transport.written() != self.written {
+            *self = Stall { written: transport.written(), since_ms: now_ms };
+        }
+        u128::from(now_ms - self.since_ms) > limit.as_millis()
+    }
+}

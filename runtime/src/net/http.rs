@@ -1,0 +1,230 @@
+//! The public HTTP API: calls, batches, reads at a timestamp, and a few words about the server.
+//!
+//! A function's own failure is an answer like any other (status 200); only what is wrong with the request, or with
+//! the server, has an error status. Source: data-and-functions 8.
+
+mod answer;
+mod body;
+mod cors;
+mod credentials;
+mod error;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use bytes::Bytes;
+use syncline_functions::registry::FunctionKind;
+use syncline_schema::Timestamp;
+
+use super::host::Host;
+use crate::executor::errors::RequestToken;
+use crate::executor::{Call, MutationRun, QueryRun};
+use crate::identity::Identity;
+use answer::{Answer, Outcome};
+use body::{BatchBody, CallBody, RunBody, parse, read};
+pub(super) use error::HttpError;
+
+type Answered = Result<Response, HttpError>;
+
+/// The routes of the API.
+pub(super) fn router(host: Arc<Host>) -> Router {
+    Router::new()
+        .route("/api/query", post(query).get(query_by_address))
+        .route("/api/mutation", post(mutation))
+        .route("/api/action", post(action))
+        .route("/api/function", post(any_function))
+        .route("/api/run/{*path}", post(run))
+        .route("/api/query_ts", post(query_ts))
+        .route("/api/query_at_ts", post(query_at_ts))
+        .route("/api/query_batch", post(query_batch))
+        .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
+        .route("/instance_version", get(|| async { env!("CARGO_PKG_VERSION") }))
+        .route("/instance_name", get(instance_name))
+        .route("/echo", any(|body: Bytes| async { body }))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn(cors::layer))
+        .with_state(host)
+}
+
+async fn instance_name(State(host): State<Arc<Host>>) -> String {
+    host.instance_name.clone()
+}
+
+/// A request that has shown who it is.
+struct Caller {
+    host: Arc<Host>,
+    identity: Identity,
+    token: RequestToken,
+    headers: HeaderMap,
+}
+
+impl Caller {
+    async fn of(host: Arc<Host>, headers: HeaderMap, query: Option<&str>) -> Result<Self, HttpError> {
+        credentials::check_client(&headers)?;
+        let identity = credentials::identify(&host, &headers, query).await?;
+        let given = headers.get("convex-request-id").and_then(|id| id.to_str().ok());
+        Ok(Caller { host, identity, token: RequestToken::given_or_random(given), headers })
+    }
+
+    fn call(&self, path: &str, args: String) -> Result<Call, HttpError> {
+        if let Err(cause) = syncline_schema::FunctionPath::parse(path) {
+            return Err(HttpError::bad_request(
+                "BadConvexFunctionIdentifier",
+                format!("the function path {path:?} does not parse: {cause}. Write it as \"module:function\"."),
+            ));
+        }
+        let (path, args) = (path.into(), args.into());
+        let (identity, request) = (self.identity.clone(), self.token.clone());
+        Ok(Call { path, args, identity, request, once: None, nested: false })
+    }
+
+    /// Runs a query at a moment that is kept.
+    async fn query_at(&self, call: Call, ts: Timestamp) -> Result<QueryRun, HttpError> {
+        let executor = self.host.executor.clone();
+        Ok(self.host.on_functions(async move { executor.query(&call, ts, None).await }).await?)
+    }
+
+    async fn mutation(&self, call: Call) -> Result<MutationRun, HttpError> {
+        let executor = self.host.executor.clone();
+        let run = self.host.on_functions(async move { executor.mutation(&call).await }).await?;
+        self.host.executor.until_durable(&run).await?;
+        Ok(run)
+    }
+
+    async fn run(&self, kind: FunctionKind, call: Call, answer: &Answer) -> Answered {
+        Ok(match kind {
+            FunctionKind::Query => {
+                let pin = self.host.pin()?;
+                answer.query(&self.query_at(call, pin.ts()).await?)
+            }
+            FunctionKind::Mutation => {
+                let run = self.mutation(call).await?;
+                answer.response(&Outcome { value: run.outcome.map(|(value, _)| value), log_lines: run.log_lines })
+            }
+            FunctionKind::Action => {
+                let executor = self.host.executor.clone();
+                let run = self.host.on_functions(async move { executor.action(&call).await }).await;
+                answer.response(&Outcome { value: run.outcome, log_lines: run.log_lines })
+            }
+        })
+    }
+
+    fn answer(&self, format: Option<&str>) -> Result<Answer, HttpError> {
+        Answer::new(self.host.config.mode, self.token.clone(), format, &self.headers)
+    }
+}
+
+async fn call_of_kind(host: Arc<Host>, headers: HeaderMap, body: axum::body::Body, kind: FunctionKind) -> Answered {
+    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+    let caller = Caller::of(host, headers, None).await?;
+    let body: CallBody = parse(&bytes)?;
+    let answer = caller.answer(body.format.as_deref())?;
+    let call = caller.call(&body.path, body.args.get().to_owned())?;
+    caller.run(kind, call, &answer).await
+}
+
+async fn query(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
+    call_of_kind(host, headers, body, FunctionKind::Query).await
+}
+
+async fn mutation(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
+    call_of_kind(host, headers, body, FunctionKind::Mutation).await
+}
+
+async fn action(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
+    call_of_kind(host, headers, body, FunctionKind::Action).await
+}
+
+async fn query_by_address(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
+    let query = query.unwrap_or_default();
+    let caller = Caller::of(host, headers, Some(&query)).await?;
+    let body = CallBody::from_query(&query)?;
+    let answer = caller.answer(body.format.as_deref())?;
+    let call = caller.call(&body.path, body.args.get().to_owned())?;
+    caller.run(FunctionKind::Query, call, &answer).await
+}
+
+/// Any kind of function; administrators only.
+async fn any_function(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
+    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+    let caller = Caller::of(host, headers, None).await?;
+    if !caller.identity.is_admin() {
+        return Err(HttpError::admin_needed(&caller.host.instance_name, &caller.identity));
+    }
+    let body: CallBody = parse(&bytes)?;
+    let answer = caller.answer(body.format.as_deref())?;
+    let call = caller.call(&body.path, body.args.get().to_owned())?;
+    run_any_kind(&caller, call, &answer).await
+}
+
+/// `/api/run/dir/file/function`: any kind; public functions unless an administrator calls.
+async fn run(
+    State(host): State<Arc<Host>>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Answered {
+    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+    let caller = Caller::of(host, headers, None).await?;
+    let Some((module, function)) = path.rsplit_once('/') else {
+        return Err(HttpError::bad_request(
+            "MissingIdentifier",
+            format!("/api/run/{path} names no function: at least two parts are needed, as in /api/run/messages/list."),
+        ));
+    };
+    let body: RunBody = parse(&bytes)?;
+    let answer = caller.answer(Some(body.format.as_deref().unwrap_or("json")))?;
+    let call = caller.call(&format!("{module}:{function}"), body.args.get().to_owned())?;
+    run_any_kind(&caller, call, &answer).await
+}
+
+async fn run_any_kind(caller: &Caller, call: Call, answer: &Answer) -> Answered {
+    match caller.host.executor.kind_of(&call) {
+        Ok(kind) => caller.run(kind, call, answer).await,
+        Err(error) => Ok(answer.response(&Outcome { value: Err(error), log_lines: Vec::new() })),
+    }
+}
+
+async fn query_ts(State(host): State<Arc<Host>>, headers: HeaderMap) -> Answered {
+    credentials::check_client(&headers)?;
+    let pin = host.pin()?;
+    let ts = body::write_ts(pin.ts());
+    tokio::spawn(async move {
+        tokio::time::sleep(GIVEN_TIMESTAMP_KEPT).await;
+        drop(pin);
+    });
+    Ok(axum::Json(serde_json::json!({ "ts": ts })).into_response())
+}
+
+/// How long a timestamp that was given out can be read at. Source: DESIGN 2.
+const GIVEN_TIMESTAMP_KEPT: std::time::Duration = std::time::Duration::from_secs(10);
+
+async fn query_at_ts(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
+    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+    let caller = Caller::of(host, headers, None).await?;
+    let body: CallBody = parse(&bytes)?;
+    let ts = body::read_ts(body.ts.as_deref())?;
+    let answer = caller.answer(body.format.as_deref())?;
+    let call = caller.call(&body.path, body.args.get().to_owned())?;
+    Ok(answer.query(&caller.query_at(call, ts).await?))
+}
+
+/// Several queries at one snapshot; an error of one leaves the others alone.
+async fn query_batch(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
+    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+    let caller = Caller::of(host, headers, None).await?;
+    let batch: BatchBody = parse(&bytes)?;
+    let pin = caller.host.pin()?;
+    let mut results = Vec::with_capacity(batch.queries.len());
+    for body in &batch.queries {
+        let answer = caller.answer(body.format.as_deref())?;
+        let call = caller.call(&body.path, body.args.get().to_owned())?;
+        let run = caller.query_at(call, pin.ts()).await?;
+        results.push(answer.json(&Outcome { value: run.value, log_lines: run.log_lines }));
+    }
+    Ok(answer::json_response(format!("{{\"results\":[{}]}}", results.join(","))))
+}

@@ -1,0 +1,358 @@
+//! The server: built from tables and functions, started on an address, stopped without losing anything.
+
+mod metrics;
+mod pages;
+mod threads;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use syncline_engine::{Engine, MemoryStorage, Ports, SqliteOptions, SqliteStorage, Storage, StorageError};
+use syncline_functions::registry::Registry;
+use syncline_schema::Schema;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::auth::{AuthSettings, DevIssuer, HttpFetch, ProviderSettings, Verifier};
+use crate::clock::{Clock, SystemClock, TokioTimer};
+use crate::config::{Config, Mode, WATCHDOG_EVERY};
+use crate::executor::{Executor, ExecutorPorts, guard};
+use crate::live::LiveQueries;
+use crate::net::{self, Authenticator, Host};
+use threads::{FunctionThreads, NetworkTasks, SystemRandom};
+
+/// The embedded store: one SQLite file, which the `sqlite3` shell can read while the server runs.
+pub struct Sqlite;
+
+impl Sqlite {
+    /// Opens the file, or makes it; one server at a time.
+    ///
+    /// # Errors
+    /// When the file is in use, cannot be written, or is no store of this server.
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<SqliteStorage, StorageError> {
+        SqliteStorage::open(path, &SqliteOptions::default())
+    }
+}
+
+/// A server that has not been started.
+///
+/// ```no_run
+/// # use syncline::prelude::*;
+/// # async fn example(schema: Schema, functions: Registry) -> std::result::Result<(), ServerError> {
+/// Server::new(schema, functions).storage(Sqlite::open("chat.db")?).serve("127.0.0.1:3210").await
+/// # }
+/// ```
+pub struct Server {
+    schema: Schema,
+    registry: Registry,
+    auth: AuthSettings,
+    storage: Option<Arc<dyn Storage>>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    instance_name: String,
+    pages: Option<PathBuf>,
+    data: Option<PathBuf>,
+}
+
+/// Why a server did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}. Is another server running there? Choose another port.")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] syncline_engine::OpenError),
+    /// The storage cannot be opened.
+    #[error(transparent)]
+    Storage(#[from] syncline_engine::StorageError),
+    /// The identity providers are not usable as they are configured.
+    #[error(transparent)]
+    Auth(#[from] crate::auth::ConfigError),
+    /// The development issuer has no key.
+    #[error(transparent)]
+    DevIssuer(#[from] crate::auth::DevIssuerError),
+    /// The operating system refused threads or signals.
+    #[error("the operating system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl Server {
+    /// A server of these tables and functions: in memory, nobody can sign in, development.
+    pub fn new(schema: Schema, registry: Registry) -> Self {
+        Server {
+            schema,
+            registry,
+            auth: AuthSettings::default(),
+            storage: None,
+            config: Config::default(),
+            clock: Arc::new(SystemClock::new()),
+            instance_name: "syncline".to_owned(),
+            pages: None,
+            data: None,
+        }
+    }
+
+    /// Adds a provider of identities; the first that fits a token decides.
+    pub fn auth(mut self, provider: impl Into<ProviderSettings>) -> Self {
+        self.auth.providers.push(provider.into());
+        self
+    }
+
+    /// Where the data is kept; in memory when never called.
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.storage = Some(Arc::new(storage));
+        self
+    }
+
+    /// Limits and switches.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Another clock than the machine's, for tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The name of this deployment, as tools show it.
+    pub fn instance_name(mut self, name: impl Into<String>) -> Self {
+        self.instance_name = name.into();
+        self
+    }
+
+    /// A folder of built pages, served at `/`.
+    pub fn pages(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.pages = Some(folder.into());
+        self
+    }
+
+    /// A folder for what the server itself keeps: the development issuer's key.
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data = Some(folder.into());
+        self
+    }
+
+    /// Serves until SIGINT or SIGTERM, then stops: accepts nothing new, answers what runs, and writes a checkpoint.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub async fn serve(self, address: &str) -> Result<(), ServerError> {
+        self.start(address).await?.until_stopped().await
+    }
+
+    /// Starts on an address and goes on in the background.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub async fn start(self, address: &str) -> Result<Running, ServerError> {
+        let listen = |cause| ServerError::Listen { address: address.to_owned(), cause };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let bound = listener.local_addr().map_err(listen)?;
+        let (router, parts) = self.build(Some(bound)).await?;
+        let accepting = tokio::spawn(net::serve(listener, router, parts.host.clone()));
+        tracing::info!("listening on http://{bound}");
+        Ok(Running { address: bound, accepting: Some(accepting), parts })
+    }
+
+    /// The routes of the server, to be mounted in an application's own axum router; `Embedded` keeps it alive.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub async fn into_router(self) -> Result<(Router, Embedded), ServerError> {
+        let (router, parts) = self.build(None).await?;
+        Ok((router, Embedded { parts }))
+    }
+
+    async fn build(mut self, address: Option<SocketAddr>) -> Result<(Router, Parts), ServerError> {
+        // The process may have chosen a provider of cryptography already; then that one is used.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        let config = Arc::new(self.config.clone());
+        let dev_issuer = self.dev_issuer(address)?;
+        let storage = self.storage.take().unwrap_or_else(|| Arc::new(MemoryStorage::default()));
+        let ports = Ports {
+            clock: self.clock.clone(),
+            timer: Arc::new(TokioTimer),
+            random: Arc::new(SystemRandom),
+            spawn: Arc::new(NetworkTasks::current()),
+            progress: Some(threads::progress_lines()),
+        };
+        let engine = Engine::open(storage, self.schema.clone(), config.engine.clone(), ports).await?;
+        let verifier = self.verifier(&engine, dev_issuer.as_ref())?;
+        let functions = FunctionThreads::start(config.function_threads)?;
+        let executor_ports = ExecutorPorts {
+            clock: self.clock.clone(),
+            timer: Arc::new(TokioTimer),
+            random: Arc::new(SystemRandom),
+            functions: functions.spawner(),
+        };
+        let executor = Executor::new(engine.clone(), Arc::new(self.registry), config.clone(), executor_ports);
+        let live = LiveQueries::new(engine.clone(), executor.clone(), self.clock.clone(), config.clone())
+            .map_err(|cause| ServerError::System(std::io::Error::other(cause)))?;
+        let (stop, stopping) = watch::channel(false);
+        let host = Arc::new(Host {
+            connections: Arc::new(tokio::sync::Semaphore::new(config.connections_max)),
+            authenticator: Arc::new(Authenticator::new(verifier, config.mode, self.instance_name.clone())),
+            config,
+            instance_name: self.instance_name,
+            clock: self.clock.clone(),
+            engine: engine.clone(),
+            executor,
+            live: live.clone(),
+            stopping,
+        });
+        let background = vec![tokio::spawn(live.follow()), tokio::spawn(watchdog(self.clock))];
+        let mut router = net::router(&host, self.pages.as_deref().map(pages::router)).merge(metrics::router());
+        if let Some(issuer) = dev_issuer {
+            router = router.nest("/dev-issuer", issuer.router());
+        }
+        Ok((router, Parts { host, engine, stop, background, functions }))
+    }
+
+    /// The development issuer exists only where nobody else's identity could be meant by it.
+    fn dev_issuer(&self, address: Option<SocketAddr>) -> Result<Option<DevIssuer>, ServerError> {
+        let Some(address) = address.filter(|address| address.ip().is_loopback()) else { return Ok(None) };
+        if !self.auth.providers.is_empty() || self.config.mode == Mode::Production {
+            return Ok(None);
+        }
+        if let Some(folder) = &self.data {
+            std::fs::create_dir_all(folder)?;
+        }
+        let issuer = DevIssuer::open(self.data.as_deref(), address.port(), self.clock.clone())?;
+        tracing::warn!(
+            issuer = issuer.issuer(),
+            "no identity provider is configured: the development issuer signs in anyone, from this machine only"
+        );
+        Ok(Some(issuer))
+    }
+
+    /// A setting that names a variable takes the deployment's, or else the process's.
+    fn verifier(&self, engine: &Engine, issuer: Option<&DevIssuer>) -> Result<Arc<Verifier>, ServerError> {
+        let deployment = engine.environment_variables();
+        let variable = |name: &str| {
+            let known = deployment.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.to_string());
+            known.or_else(|| std::env::var(name).ok())
+        };
+        let config = self.auth.resolve(&variable)?;
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let local = issuer.map(DevIssuer::local_issuer).into_iter().collect();
+        Ok(Arc::new(Verifier::with_local(config, local, Arc::new(HttpFetch::default()), self.clock.clone())))
+    }
+}
+
+/// Names functions that keep a thread for long.
+async fn watchdog(clock: Arc<dyn Clock>) {
+    let mut ticks = tokio::time::interval(WATCHDOG_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics::upkeep();
+        for (path, kept) in guard::stuck(clock.monotonic_ms(), WATCHDOG_EVERY) {
+            tracing::warn!(path = %path, kept_ms = kept.as_millis(), "a function does not yield; it keeps a thread busy");
+        }
+    }
+}
+
+async fn until_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// What a started server consists of.
+struct Parts {
+    host: Arc<Host>,
+    engine: Engine,
+    stop: watch::Sender<bool>,
+    background: Vec<JoinHandle<()>>,
+    functions: FunctionThreads,
+}
+
+impl Parts {
+    /// Answers what runs, then writes a checkpoint.
+    async fn stop(self) {
+        let _ = self.stop.send(true);
+        let all = u32::try_from(self.host.config.connections_max).unwrap_or(u32::MAX);
+        let drained = self.host.connections.acquire_many(all);
+        if tokio::time::timeout(self.host.config.drain_time_max, drained).await.is_err() {
+            tracing::warn!("some connections did not end in time; they are cut off");
+        }
+        for task in self.background {
+            task.abort();
+        }
+        if let Err(error) = self.engine.shutdown().await {
+            tracing::error!(%error, "the last checkpoint failed; nothing is lost, the next start takes longer");
+        }
+        drop(self.functions);
+    }
+}
+
+/// A server that runs in the background.
+pub struct Running {
+    address: SocketAddr,
+    accepting: Option<JoinHandle<()>>,
+    parts: Parts,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its engine, for tests and tools.
+    pub fn engine(&self) -> &Engine {
+        &self.parts.engine
+    }
+
+    /// How many distinct queries are known, and how many watchers they have.
+    pub fn live_counts(&self) -> (usize, usize) {
+        self.parts.host.live.counts()
+    }
+
+    /// Serves until SIGINT or SIGTERM, then stops.
+    ///
+    /// # Errors
+    /// When the operating system refuses to tell of signals.
+    pub async fn until_stopped(self) -> Result<(), ServerError> {
+        until_signal().await?;
+        tracing::info!("stopping: no new connections; what runs is answered");
+        self.stop().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Stops: accepts nothing new, answers what runs, writes a checkpoint.
+    pub async fn stop(mut self) {
+        let _ = self.parts.stop.send(true);
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.await;
+        }
+        self.parts.stop().await;
+    }
+}
+
+/// Keeps a server alive whose routes are mounted in another application.
+pub struct Embedded {
+    parts: Parts,
+}
+
+impl Embedded {
+    /// Answers what runs, then writes a checkpoint.
+    pub async fn stop(self) {
+        self.parts.stop().await;
+    }
+}

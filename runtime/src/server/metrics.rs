@@ -1,0 +1,41 @@
+//! Prometheus text at `/metrics`.
+//!
+//! The recorder is one for the whole process: two servers in one process count together, and an application that has
+//! installed a recorder of its own keeps it.
+
+use std::sync::OnceLock;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+fn recorder() -> Option<&'static PrometheusHandle> {
+    RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().ok()).as_ref()
+}
+
+/// The route.
+pub(super) fn router() -> Router {
+    recorder();
+    Router::new().route("/metrics", get(render))
+}
+
+async fn render() -> Response {
+    match recorder() {
+        Some(recorder) => recorder.render().into_response(),
+        None => {
+            let text = "this application has a metrics recorder of its own; ask it instead\n";
+            (StatusCode::NOT_FOUND, text).into_response()
+        }
+    }
+}
+
+/// Keeps the recorder's own memory level; to be called now and then.
+pub(super) fn upkeep() {
+    if let Some(recorder) = recorder() {
+        recorder.run_upkeep();
+    }
+}

@@ -1,0 +1,131 @@
+//! Live queries: who is told what, and what runs again.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use syncline_tests::app::items::RUNS;
+use syncline_tests::{RawClient, TestServer};
+
+fn n_rows(n: usize) -> impl Fn(&Value) -> bool {
+    move |rows| rows.as_array().is_some_and(|rows| rows.len() == n)
+}
+
+/// spec: S59, D89
+#[tokio::test]
+async fn a_write_is_seen_by_every_subscriber_at_once() {
+    let server = TestServer::start().await;
+    let mut watcher = RawClient::connect(server.address()).await;
+    watcher.subscribe(0, "items:list", json!({"list": "a"})).await;
+    watcher.until(0, n_rows(0)).await;
+
+    let mut writer = RawClient::connect(server.address()).await;
+    writer.subscribe(7, "items:list", json!({"list": "a"})).await;
+    writer.until(7, n_rows(0)).await;
+    let response = writer.mutation("items:add", json!({"list": "a", "rank": 1.0, "text": "hi"})).await;
+    assert_eq!(response["success"], true);
+    assert_eq!(writer.results[&7].as_array().map(Vec::len), Some(1), "the Transition behind the answer has the row");
+    watcher.until(0, n_rows(1)).await;
+}
+
+/// Counts runs over the whole process: this test has the function `items:list` to itself by running alone in its own
+/// process under nextest, and compares only differences that no other test of this file can cause otherwise.
+///
+/// spec: D89, S66
+#[tokio::test]
+async fn a_change_runs_each_distinct_query_once_and_an_unrelated_one_nothing() {
+    let server = TestServer::start().await;
+    let mut watchers = Vec::new();
+    for n in 0..40u64 {
+        let mut client = RawClient::connect(server.address()).await;
+        client.subscribe(0, "items:list", json!({"list": if n % 2 == 0 { "even" } else { "odd" }})).await;
+        client.until(0, n_rows(0)).await;
+        watchers.push(client);
+    }
+    if std::env::var_os("NEXTEST").is_none() {
+        return; // Other tests of this process run the same function.
+    }
+    let before = RUNS.load(Ordering::SeqCst);
+    server.mutation("items:add", json!({"list": "neither", "rank": 0.0, "text": ""})).await;
+    server.mutation("counter:increment", json!({"name": "c", "by": 1.0})).await;
+    assert_eq!(RUNS.load(Ordering::SeqCst), before, "an unrelated write runs nothing");
+
+    server.mutation("items:add", json!({"list": "even", "rank": 0.0, "text": ""})).await;
+    for client in watchers.iter_mut().step_by(2) {
+        client.until(0, n_rows(1)).await;
+    }
+    assert_eq!(RUNS.load(Ordering::SeqCst), before + 1, "twenty watchers, one run");
+    let (known, watching) = server.running().live_counts();
+    assert!(known >= 2 && watching == 40, "{known} results, {watching} watchers");
+}
+
+/// spec: S55, S56
+#[tokio::test]
+async fn all_results_of_a_client_are_of_one_moment() {
+    let server = TestServer::start().await;
+    let address = server.address();
+    server.mutation("items:add", json!({"list": "left", "rank": 0.0, "text": "0"})).await;
+    let mut client = RawClient::connect(address).await;
+    client.subscribe(0, "counter:get", json!({"name": "pair"})).await;
+    client.subscribe(1, "counter:get", json!({"name": "pair"})).await;
+    let writer = tokio::spawn(async move {
+        let mut writer = RawClient::connect(address).await;
+        for _ in 0..100 {
+            writer.mutation("counter:increment", json!({"name": "pair", "by": 1.0})).await;
+        }
+    });
+    loop {
+        client.transition().await;
+        assert_eq!(client.results.get(&0).is_some(), client.results.get(&1).is_some() || client.results.len() < 2);
+        if client.results.len() == 2 {
+            assert_eq!(client.results[&0], client.results[&1]);
+            if client.results[&0] == json!(100.0) {
+                break;
+            }
+        }
+    }
+    writer.await.expect("the writer ends");
+}
+
+/// spec: S37, S51, S52
+#[tokio::test]
+async fn adding_and_removing_in_one_message() {
+    let server = TestServer::start().await;
+    let mut client = RawClient::connect(server.address()).await;
+    let add = json!({"type": "Add", "queryId": 0, "udfPath": "counter:get", "args": [{"name": "x"}]});
+    let remove = json!({"type": "Remove", "queryId": 0});
+    client.modify(vec![add.clone(), remove.clone()]).await;
+    let transition = client.transition().await;
+    assert_eq!(transition.of(0).expect("it is acknowledged")["type"], "QueryRemoved");
+    client.modify(vec![add.clone()]).await;
+    client.transition().await;
+    client.modify(vec![remove, add]).await;
+    let transition = client.transition().await;
+    assert_eq!(transition.of(0).expect("the new result")["type"], "QueryUpdated");
+}
+
+/// spec: S31, D95
+#[tokio::test]
+async fn spellings_of_a_function_are_one_function() {
+    let server = TestServer::start().await;
+    let mut client = RawClient::connect(server.address()).await;
+    client.subscribe(0, "counter:get", json!({"name": "x"})).await;
+    client.subscribe(1, "counter.js:get", json!({"name": "x"})).await;
+    client.until(0, Value::is_number).await;
+    client.until(1, Value::is_number).await;
+}
+
+/// spec: S71, S72, S73
+#[tokio::test]
+async fn a_reconnecting_client_gets_every_result_again() {
+    let server = TestServer::start().await;
+    let session = uuid::Uuid::new_v4().to_string();
+    let mut client = RawClient::connect_as(server.address(), &session).await;
+    client.subscribe(0, "counter:get", json!({"name": "x"})).await;
+    let seen = client.transition().await.ts();
+    client.close().await;
+    let mut client = RawClient::connect_as(server.address(), &session).await;
+    client.subscribe(0, "counter:get", json!({"name": "x"})).await;
+    let transition = client.transition().await;
+    assert_eq!(transition.of(0).expect("an unchanged result, too")["value"], json!(0.0));
+    assert!(transition.ts() >= seen);
+}
