@@ -47,7 +47,8 @@ test("mutations in flight when the server is killed take effect exactly once", (
       await watch.value((value) => value === called);
     }
     const values = watch.told.map(({ value }) => value);
-    for (let at = 1; at < values.length; at++) assert.ok(values[at - 1] < values[at], `time went back: ${values}`);
+    // The same value twice is no step back: a new socket tells everything anew.
+    for (let at = 1; at < values.length; at++) assert.ok(values[at - 1] <= values[at], `time went back: ${values}`);
   }));
 
 // spec: S72, S73
