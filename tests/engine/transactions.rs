@@ -87,7 +87,11 @@ async fn creation_times_rise_within_a_transaction() {
         let document = tx.get(id).await.unwrap().unwrap();
         assert!(document.creation_time > last);
         last = document.creation_time;
-        assert!(document.json.starts_with(&format!(r#"{{"_creationTime":{last:?},"_id":"{id}","n":"#)), "{}", document.json);
+        assert!(
+            document.json.starts_with(&format!(r#"{{"_creationTime":{last:?},"_id":"{id}","n":"#)),
+            "{}",
+            document.json
+        );
         assert!((last - 1_700_000_000_000.0).abs() < 1.0);
     }
     let read = Read::all("items", "by_creation_time");
@@ -224,7 +228,14 @@ async fn a_nested_transaction_that_is_undone_leaves_nothing_behind() {
 async fn ranges_cross_types_and_equal_values_follow_creation() {
     let engine = items().open().await;
     let tx = begin(&engine);
-    for fields in [r#"{"n":"x"}"#, r#"{"n":1.0}"#, "{}", r#"{"n":null}"#, r#"{"n":{"$integer":"AQAAAAAAAAA="}}"#, r#"{"n":1.0,"s":"second"}"#] {
+    for fields in [
+        r#"{"n":"x"}"#,
+        r#"{"n":1.0}"#,
+        "{}",
+        r#"{"n":null}"#,
+        r#"{"n":{"$integer":"AQAAAAAAAAA="}}"#,
+        r#"{"n":1.0,"s":"second"}"#,
+    ] {
         insert(&tx, "items", fields).await;
     }
     commit(&engine, &tx).unwrap();

@@ -81,7 +81,8 @@ impl Rng {
     }
 }
 
-struct TestRandom(Mutex<Rng>);
+/// Goes on over restarts, as the world's randomness does.
+pub struct TestRandom(Mutex<Rng>);
 
 impl Random for TestRandom {
     fn fill(&self, bytes: &mut [u8]) {
@@ -109,7 +110,7 @@ pub struct World {
     pub storage: MemoryStorage,
     pub schema: Schema,
     pub config: EngineConfig,
-    pub seed: u64,
+    pub random: Arc<TestRandom>,
 }
 
 impl World {
@@ -119,15 +120,20 @@ impl World {
             storage: MemoryStorage::new(),
             schema: Schema::new(tables),
             config: EngineConfig::default(),
-            seed: 1,
+            random: Arc::new(TestRandom(Mutex::new(Rng(1)))),
         }
+    }
+
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.random = Arc::new(TestRandom(Mutex::new(Rng(seed))));
+        self
     }
 
     pub fn ports(&self) -> Ports {
         Ports {
             clock: self.clock.clone(),
             timer: Arc::new(TestTimer(self.clock.clone())),
-            random: Arc::new(TestRandom(Mutex::new(Rng(self.seed)))),
+            random: self.random.clone(),
             spawn: Arc::new(TestSpawn),
             progress: None,
         }
@@ -151,7 +157,8 @@ impl World {
 
 /// `items {n: number, s: string}` and `others`, neither checked, the first with two indexes.
 pub fn items() -> World {
-    let items = TableDefinition::new("items", Validator::Any).with_index("by_n", &["n"]).with_index("by_s_n", &["s", "n"]);
+    let items =
+        TableDefinition::new("items", Validator::Any).with_index("by_n", &["n"]).with_index("by_s_n", &["s", "n"]);
     World::new([items, TableDefinition::new("others", Validator::Any)])
 }
 

@@ -73,7 +73,7 @@ pub(crate) async fn checkpoint(shared: &Shared) -> Result<(), StorageError> {
     }
     if let Ok(groups) = &moved {
         shared.outcomes.settle(groups, to);
-        shared.evict();
+        shared.evict(shared.config.memory_budget_bytes);
     }
     moved.map(|_| ())
 }

@@ -103,6 +103,8 @@ pub(crate) struct Shared {
     /// One checkpoint at a time.
     pub checkpointing: tokio::sync::Mutex<()>,
     pub n_pins: AtomicUsize,
+    /// Reads that are loading from the base.
+    pub n_loading: AtomicUsize,
     /// Bytes of the log since the last checkpoint.
     pub log_bytes: AtomicU64,
     pub stopping: AtomicBool,

@@ -5,6 +5,7 @@
 //! lock, after it; else it is made again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use syncline_functions::tx::Order;
 use syncline_schema::{InternalId, TableNumber, Timestamp};
@@ -27,6 +28,25 @@ pub(crate) fn unasked() -> StorageError {
     StorageError::Io { what: "the storage answered something that was not asked".to_owned() }
 }
 
+/// Somebody needs what he loads to stay until he has read it. Lets go of what is too much afterwards.
+pub(crate) struct Loading<'a>(&'a Shared);
+
+impl<'a> Loading<'a> {
+    pub fn begin(shared: &'a Shared) -> Self {
+        shared.n_loading.fetch_add(1, Ordering::Relaxed);
+        Loading(shared)
+    }
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        let n_before = self.0.n_loading.fetch_sub(1, Ordering::Relaxed);
+        let budget = self.0.config.memory_budget_bytes;
+        // While others load, memory may grow to twice the budget, so that nobody's rows go before they are read.
+        self.0.evict(if n_before == 1 { budget } else { budget.saturating_mul(2) });
+    }
+}
+
 impl Shared {
     /// Puts documents, or their absence, into memory.
     pub(crate) async fn load_documents(&self, table: &Table, ids: Vec<InternalId>) -> Result<(), StorageError> {
@@ -42,8 +62,6 @@ impl Shared {
             for (id, json) in ids.iter().zip(found) {
                 install_document(&mut space, *id, json, base)?;
             }
-            drop(space);
-            self.evict();
             return Ok(());
         }
     }
@@ -81,8 +99,6 @@ impl Shared {
             } else if let Some(index) = space.index_mut(index) {
                 index.entries.set_resident(&start, end.as_deref());
             }
-            drop(space);
-            self.evict();
             return Ok(());
         }
     }
@@ -107,14 +123,14 @@ impl Shared {
         }
     }
 
-    /// Lets go of what can be read again, while memory is over its budget. Bounded: more goes with the next load.
-    pub(crate) fn evict(&self) {
+    /// Lets go of what can be read again, while memory is over a budget. Bounded: more goes with the next load.
+    pub(crate) fn evict(&self, budget: usize) {
         let catalog = self.catalog();
         let tables: Vec<&Arc<Table>> = catalog.iter().collect();
         let total = || tables.iter().map(|table| table.memory.bytes()).sum::<usize>();
         // Twice over everything at most: the first time may only find that all of it was read lately.
         let mut n_left = 2 * total() / 64;
-        while total() > self.config.memory_budget_bytes && n_left > 0 {
+        while total() > budget && n_left > 0 {
             for table in &tables {
                 let mut space = table.memory.write();
                 space.documents.evict(EVICTED_AT_ONCE);

@@ -159,6 +159,7 @@ fn shared(storage: Arc<dyn Storage>, schema: Schema, config: EngineConfig, ports
         turns: Arc::default(),
         checkpointing: tokio::sync::Mutex::new(()),
         n_pins: AtomicUsize::new(0),
+        n_loading: AtomicUsize::new(0),
         log_bytes: AtomicU64::new(found.log_bytes),
         stopping: AtomicBool::new(false),
         stopped: Semaphore::new(0),

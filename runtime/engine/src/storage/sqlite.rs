@@ -36,11 +36,19 @@ pub struct SqliteOptions {
     /// Pages of the write-ahead log after which SQLite moves it to the file, a number. Default 4,000: 16 MB.
     /// Source: ours; more grows that log, fewer sync the file more often.
     pub wal_pages_max: u32,
+    /// The greatest size of the file, bytes; beyond it the store is full. Default: no bound but the disk's. Source: ours; P7.
+    pub file_bytes_max: Option<u64>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        SqliteOptions { n_readers: 2, page_cache_bytes: 8 << 20, queue_max: 1_024, wal_pages_max: 4_000 }
+        SqliteOptions {
+            n_readers: 2,
+            page_cache_bytes: 8 << 20,
+            queue_max: 1_024,
+            wal_pages_max: 4_000,
+            file_bytes_max: None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use syncline_schema::{BY_CREATION_TIME, BY_ID, DocumentId, InternalId, KeyRange,
 use super::{Transaction, TxState, range};
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
+use crate::load::Loading;
 use crate::memory::{Gap, Known, SpaceKey, Stored, TableSpace, Walk};
 use crate::storage::StorageError;
 use crate::writes::{Write, Writes};
@@ -57,6 +58,7 @@ impl Transaction {
         }
         let this = self.strong();
         Reply::Later(Box::pin(async move {
+            let _loading = Loading::begin(&this.shared);
             loop {
                 let loaded = this.shared.load_documents(&table, vec![id.internal]).await;
                 loaded.map_err(|error| this.fail(error))?;
@@ -101,6 +103,7 @@ impl Transaction {
         }
         let this = self.strong();
         Reply::Later(Box::pin(async move {
+            let _loading = Loading::begin(&this.shared);
             loop {
                 let loaded = match this.attempt(&step) {
                     Attempt::Complete(rows, done) => return this.finish(&step, rows, done),

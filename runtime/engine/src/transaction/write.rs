@@ -13,6 +13,7 @@ use super::{Access, Transaction, TxState};
 use crate::catalog::Table;
 use crate::commit::IndexId;
 use crate::document;
+use crate::load::Loading;
 use crate::memory::Stored;
 use crate::storage::StorageError;
 
@@ -328,14 +329,16 @@ async fn write_later(
         // Its own caller is told of its failure.
         let _ = before.await;
     }
+    let ended = || DbError::Storage("the transaction has ended".into());
+    let shared = tx.upgrade().ok_or_else(ended)?.shared.clone();
+    let _loading = Loading::begin(&shared);
     loop {
-        let Some(alive) = tx.upgrade() else { return Err(DbError::Storage("the transaction has ended".into())) };
+        let alive = tx.upgrade().ok_or_else(ended)?;
         let tried = alive.try_write(&mut alive.state(), id, operation.borrow());
         let table = match tried {
             Tried::Done(result) => return result,
             Tried::Unknown(table) => table,
         };
-        let shared = alive.shared.clone();
         drop(alive);
         let loaded = shared.load_documents(&table, vec![id.internal]).await;
         if let Err(error) = loaded {

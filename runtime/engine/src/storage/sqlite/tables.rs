@@ -66,6 +66,11 @@ fn prepare(connection: &Connection, path: &Path, options: &SqliteOptions) -> Res
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", options.wal_pages_max)?;
         configure(connection, options)?;
+        if let Some(max) = options.file_bytes_max {
+            let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            let n_pages = i64::try_from(max).unwrap_or(i64::MAX) / page;
+            connection.query_row(&format!("PRAGMA max_page_count = {n_pages}"), [], |_| Ok(()))?;
+        }
         if application != APPLICATION_ID {
             // All or nothing: a file without the marks is made anew by the next start.
             connection.execute_batch(&format!(

@@ -1,0 +1,124 @@
+//! What can be wrong with a file, and what it says then.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use syncline_engine::{BaseWrites, Checkpoint, LogBatch, SqliteOptions, SqliteStorage, Storage, StorageError};
+use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
+
+fn open(path: &Path) -> Result<SqliteStorage, StorageError> {
+    SqliteStorage::open(path, &SqliteOptions::default())
+}
+
+async fn closed(path: &Path) {
+    open(path).unwrap().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_file_is_refused_until_the_first_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let first = open(&path).unwrap();
+    match open(&path) {
+        Err(StorageError::Locked { what }) => assert!(what.ends_with("store.db")),
+        other => panic!("{:?}", other.err()),
+    }
+    first.close().await.unwrap();
+    closed(&path).await;
+}
+
+#[tokio::test]
+async fn the_shell_reads_beside_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let storage = open(&path).unwrap();
+    let id = DocumentId { table: TableNumber(10_001), internal: InternalId([1; 16]) };
+    let json = format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"hello"}}"#);
+    let documents = vec![(id, json.into())];
+    storage.write_base(BaseWrites { documents, ..BaseWrites::default() }).await.unwrap();
+    let meta = vec![("table/10001".to_owned(), r#"{"name":"messages"}"#.to_owned())];
+    storage.finish_checkpoint(Checkpoint { base: Some(Timestamp(5)), meta, ..Checkpoint::default() }).await.unwrap();
+    let shell = Connection::open(&path).unwrap();
+    let sql = "SELECT table_name, id, json ->> 'body' FROM browse";
+    let row: (String, String, String) =
+        shell.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    assert_eq!(row, ("messages".to_owned(), id.to_string(), "hello".to_owned()));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = open(&folder.path().join("missing/store.db")).err().unwrap();
+    assert!(error.to_string().contains("missing/store.db"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    std::fs::write(&path, "a letter to a friend, much longer than the head of a file ".repeat(20)).unwrap();
+    assert!(matches!(open(&path).err(), Some(StorageError::Corrupt { .. })));
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("a letter"), "it is left alone");
+}
+
+#[test]
+fn a_database_of_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE friends (name TEXT)").unwrap();
+    assert!(matches!(open(&path).err(), Some(StorageError::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    closed(&path).await;
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 1 }));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_noticed_where_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let storage = open(&path).unwrap();
+    for n in 1..200 {
+        let batch = LogBatch { ts: Timestamp(n), bytes: vec![7; 2000] };
+        storage.append(Timestamp(n - 1), batch).await.unwrap();
+    }
+    storage.close().await.unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // All pages but the first: the head of the file stays readable.
+    bytes[4096..].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let found = match open(&path) {
+        Err(error) => error,
+        Ok(storage) => storage.log_after(Timestamp(0), 1 << 20).await.unwrap_err(),
+    };
+    assert!(matches!(found, StorageError::Corrupt { .. }), "{found}");
+}
+
+#[tokio::test]
+async fn a_full_store_says_so_and_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let options = SqliteOptions { file_bytes_max: Some(256 << 10), ..SqliteOptions::default() };
+    let storage = SqliteStorage::open(&path, &options).unwrap();
+    let mut head = Timestamp(0);
+    let error = loop {
+        let next = Timestamp(head.0 + 1);
+        match storage.append(head, LogBatch { ts: next, bytes: vec![7; 20_000] }).await {
+            Ok(()) => head = next,
+            Err(error) => break error,
+        }
+        assert!(head.0 < 100);
+    };
+    assert!(matches!(error, StorageError::Full { .. }), "{error}");
+    assert_eq!(storage.position().await.unwrap().head, head);
+    assert_eq!(storage.log_after(Timestamp(0), usize::MAX).await.unwrap().len() as u64, head.0);
+    // A checkpoint makes room.
+    storage.finish_checkpoint(Checkpoint { base: Some(head), ..Checkpoint::default() }).await.unwrap();
+    while storage.append(head, LogBatch { ts: Timestamp(head.0 + 1), bytes: vec![7; 20_000] }).await.is_err() {}
+    assert_eq!(storage.position().await.unwrap().head, Timestamp(head.0 + 1));
+}
