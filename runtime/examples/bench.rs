@@ -110,5 +110,9 @@ async fn main() -> ExitCode {
         seed::clear_accounts,
         transfer::transfer
     ];
-    syncline::cli::run(Server::new(schema![Account], functions)).await
+    // The totals are read in one query, over as many accounts as a comparison uses.
+    let server = Server::new(schema![Account], functions)
+        .change_config(|config| config.engine.limits.documents_read_max = 2_000_000)
+        .change_config(|config| config.engine.limits.bytes_read_max = 1 << 30);
+    syncline::cli::run(server).await
 }

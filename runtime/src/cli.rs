@@ -2,6 +2,8 @@
 //!
 //! An application's `main` hands its [`Server`] over; everything a person can set is a flag or a variable.
 
+mod auth;
+mod keygen;
 mod serve;
 
 use std::process::ExitCode;
@@ -23,6 +25,10 @@ struct CommandLine {
 enum Command {
     /// Serves the application until it is stopped (the default).
     Serve(serve::Arguments),
+    /// Prints an admin key of the instance whose data is in a folder, alone, on standard output.
+    Keygen(keygen::Arguments),
+    /// What is wrong with a token, or with an identity provider.
+    Auth(auth::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -30,6 +36,12 @@ pub async fn run(server: Server) -> ExitCode {
     let arguments = CommandLine::parse();
     let ended = match arguments.command {
         Some(Command::Serve(serve)) => serve::run(server, serve).await,
+        Some(Command::Keygen(keygen)) => keygen::run(&keygen),
+        Some(Command::Auth(arguments)) => match auth::run(server.auth_settings(), arguments).await {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
         None => serve::run(server, arguments.serve).await,
     };
     match ended {

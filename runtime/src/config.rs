@@ -34,10 +34,10 @@ pub struct Config {
     /// Frames taken from one socket before its answers are written, a number. Default 256. Source: ours; more
     /// delays the first answer, fewer cost a system call each.
     pub frames_per_turn_max: usize,
-    /// Between two WebSocket pings. Default 15 s: S8 asks for 25 s at most, and each wakes an idle socket.
+    /// Between two WebSocket pings. Default 15 s. Source: sync-protocol S8, 25 s at most; each wakes an idle socket.
     pub websocket_ping_every: Duration,
-    /// How long the writing of a socket may stand still before it is dropped. Default 120 s: as long as silence is
-    /// forgiven (sync-protocol 1.5), and longer than the 60 s of S67.
+    /// How long the writing of a socket may stand still before it is dropped. Default 120 s. Source: sync-protocol
+    /// 1.5, as long as silence is forgiven; longer than the 60 s of S67.
     pub socket_write_stall_max: Duration,
     /// Bytes of answers that wait for one slow reader before its socket is dropped. Default 64 MiB. Source: P7.
     pub socket_backlog_bytes_max: usize,
@@ -45,7 +45,8 @@ pub struct Config {
     pub queries_per_client_max: usize,
     /// Body of an HTTP call, bytes. Default 2^24 + 2000. Source: data-and-functions 1.7.
     pub body_bytes_max: usize,
-    /// Threads that run functions, a number. Default: as many as cores. Network and commit never use them.
+    /// Threads that run functions, a number. Default: as many as cores. Source: DESIGN 8;
+    /// network and commit never use them.
     pub function_threads: usize,
     /// Functions that run at once, a number; more wait. Default 1024. Source: ours.
     pub functions_at_once_max: usize,

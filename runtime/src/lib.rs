@@ -3,6 +3,7 @@
 //! Tables, queries and mutations are ordinary Rust; browsers subscribe with the official client libraries and are
 //! sent new results when a commit changes what their queries read.
 
+pub mod admin;
 pub mod auth;
 pub mod cli;
 pub mod clock;

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::admin::AdminKeys;
 use crate::auth::{AuthSettings, DevIssuer, HttpFetch, ProviderSettings, Verifier};
 use crate::clock::{Clock, SystemClock, TokioTimer};
 use crate::config::{Config, Mode, WATCHDOG_EVERY};
@@ -107,6 +108,11 @@ impl Server {
         self
     }
 
+    /// The providers as they were given.
+    pub(crate) fn auth_settings(&self) -> AuthSettings {
+        self.auth.clone()
+    }
+
     /// Where the data is kept; in memory when never called.
     pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
         self.storage = Some(Arc::new(storage));
@@ -116,6 +122,12 @@ impl Server {
     /// Limits and switches.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Changes single limits and switches.
+    pub fn change_config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
         self
     }
 
@@ -175,8 +187,6 @@ impl Server {
     }
 
     async fn build(mut self, address: Option<SocketAddr>) -> Result<(Router, Parts), ServerError> {
-        // The process may have chosen a provider of cryptography already; then that one is used.
-        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let config = Arc::new(self.config.clone());
         let dev_issuer = self.dev_issuer(address)?;
         let storage = self.storage.take().unwrap_or_else(|| Arc::new(MemoryStorage::default()));
@@ -189,6 +199,10 @@ impl Server {
         };
         let engine = Engine::open(storage, self.schema.clone(), config.engine.clone(), ports).await?;
         let verifier = self.verifier(&engine, dev_issuer.as_ref())?;
+        let admin_keys = match &self.data {
+            Some(data) => Some(AdminKeys::open(self.instance_name.clone(), data)?),
+            None => None,
+        };
         let functions = FunctionThreads::start(config.function_threads)?;
         let executor_ports = ExecutorPorts {
             clock: self.clock.clone(),
@@ -202,7 +216,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let host = Arc::new(Host {
             connections: Arc::new(tokio::sync::Semaphore::new(config.connections_max)),
-            authenticator: Arc::new(Authenticator::new(verifier, config.mode, self.instance_name.clone())),
+            authenticator: Arc::new(Authenticator::new(verifier, admin_keys, config.mode)),
             config,
             instance_name: self.instance_name,
             clock: self.clock.clone(),

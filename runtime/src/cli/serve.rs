@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, Mode};
+use crate::config::Mode;
 use crate::{Server, ServerError, Sqlite};
 
 #[derive(Args)]
+#[group(id = "serve")]
 pub(super) struct Arguments {
     /// Port of the API and its WebSockets.
     #[arg(long, env = "SYNCLINE_PORT", default_value_t = 3210)]
@@ -44,7 +45,7 @@ pub(super) async fn run(server: Server, arguments: Arguments) -> Result<(), Serv
         .storage(storage)
         .data(&arguments.data)
         .instance_name(arguments.instance_name)
-        .config(Config { mode, ..Config::default() });
+        .change_config(|config| config.mode = mode);
     let running = server.start(&format!("{}:{}", arguments.host, arguments.port)).await?;
     announce(&running, &arguments.data);
     running.until_stopped().await

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use syncline_client_protocol::{AuthAttempt, IdentityKey, Verdict, VerifierFault};
 
-use crate::auth::{Class, Redaction, Verifier, record};
+use crate::admin::AdminKeys;
+use crate::auth::{self, Class, Redaction, Verifier, record};
 use crate::config::Mode;
 use crate::identity::Identity;
 
@@ -59,24 +60,37 @@ impl Checked {
 /// See the module.
 pub(crate) struct Authenticator {
     verifier: Arc<Verifier>,
+    /// None without a data folder: then there is no secret that outlives the process.
+    admin_keys: Option<AdminKeys>,
     mode: Mode,
-    instance_name: String,
 }
 
 impl Authenticator {
-    pub(crate) fn new(verifier: Arc<Verifier>, mode: Mode, instance_name: String) -> Self {
-        Authenticator { verifier, mode, instance_name }
+    pub(crate) fn new(verifier: Arc<Verifier>, admin_keys: Option<AdminKeys>, mode: Mode) -> Self {
+        Authenticator { verifier, admin_keys, mode }
     }
 
     /// Finds out what a credential is worth, and puts it into the log.
     pub(super) async fn check(&self, credential: Credential) -> Checked {
         match credential {
             Credential::User { token } => self.check_user(&token).await,
-            Credential::Admin { .. } => {
-                let text = format!("this deployment ({}) has no admin keys", self.instance_name);
-                Checked::BadAdminKey(text)
-            }
+            Credential::Admin { key, acting_as } => self.check_admin(&key, acting_as.as_deref()),
         }
+    }
+
+    fn check_admin(&self, key: &str, acting_as: Option<&str>) -> Checked {
+        let checked = match &self.admin_keys {
+            Some(keys) => keys.check(key).map_err(|cause| cause.to_string()),
+            None => Err("this server keeps no data folder and so has no admin keys".to_owned()),
+        };
+        let user = checked.and_then(|()| acting_as.map(|json| auth::acting_as(json).map_err(|cause| cause.to_string())).transpose());
+        tracing::info!(accepted = user.is_ok(), acting_as = acting_as.is_some(), "an admin key was presented");
+        let identity = match user {
+            Ok(None) => Identity::Admin,
+            Ok(Some(user)) => Identity::ActingAs(Arc::new(user)),
+            Err(text) => return Checked::BadAdminKey(text),
+        };
+        Checked::Accepted { identity, expires_at_ns: None }
     }
 
     async fn check_user(&self, token: &str) -> Checked {

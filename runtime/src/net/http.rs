@@ -44,6 +44,7 @@ pub(super) fn router(host: Arc<Host>) -> Router {
         .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
         .route("/instance_version", get(|| async { env!("CARGO_PKG_VERSION") }))
         .route("/instance_name", get(instance_name))
+        .route("/api/check_admin_key", get(check_admin_key))
         .route("/echo", any(|body: Bytes| async { body }))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(cors::layer))
@@ -52,6 +53,15 @@ pub(super) fn router(host: Arc<Host>) -> Router {
 
 async fn instance_name(State(host): State<Arc<Host>>) -> String {
     host.instance_name.clone()
+}
+
+/// Tools ask this before they show anything.
+async fn check_admin_key(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
+    let caller = Caller::of(host, headers, query.as_deref()).await?;
+    if !caller.identity.is_admin() {
+        return Err(HttpError::admin_needed(&caller.host.instance_name, &caller.identity));
+    }
+    Ok(axum::Json(serde_json::json!({"success": true, "allowedOps": [], "isReadOnly": false})).into_response())
 }
 
 /// A request that has shown who it is.
