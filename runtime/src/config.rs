@@ -29,7 +29,7 @@ pub struct Config {
     /// One frame to a client, bytes; longer messages are sent in several. Default 8 MiB, under the 16 MiB
     /// that the Rust and Python clients accept. Source: sync-protocol 1.4, S13.
     pub sent_frame_bytes_max: usize,
-    /// Read buffer of a socket, bytes. Default 4 KiB: the library's 128 KiB cost 137 KB a connection (DESIGN 9).
+    /// Read buffer of a socket, bytes. Default 4 KiB. Source: DESIGN 9; the library's 128 KiB cost 137 KB a connection.
     pub socket_read_buffer_bytes: usize,
     /// Frames taken from one socket before its answers are written, a number. Default 256. Source: ours; more
     /// delays the first answer, fewer cost a system call each.

@@ -166,7 +166,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// spec: S76, S82, S84, S85
+/// spec: S69, S76, S82, S84, S85
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_told_is_true_after_every_crash() {
     let crashes = setting("SYNCLINE_CRASHES", 50);

@@ -1,14 +1,16 @@
 //! The test application as a process that can be killed.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// See the module. Killed when dropped.
 pub struct Process {
     child: Child,
     address: SocketAddr,
+    /// Kept open: a process whose output nobody takes is another test.
+    _output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
@@ -20,13 +22,13 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the test application starts");
-        let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+        let mut output = BufReader::new(child.stdout.take().expect("its output is a pipe")).lines();
         let address = output
-            .lines()
+            .by_ref()
             .map_while(Result::ok)
             .find_map(|line| line.split_once("http://")?.1.trim().parse().ok())
             .expect("it says where it listens");
-        Process { child, address }
+        Process { child, address, _output: output }
     }
 
     /// Where it listens.

@@ -116,3 +116,38 @@ async fn storing_nobody_is_refused_with_data() {
     let answer = client.mutation("users:store", json!({})).await;
     assert_eq!((&answer["success"], &answer["errorData"]["code"]), (&json!(false), &json!("UNAUTHENTICATED")));
 }
+
+/// A token that names another issuer; refused before anybody looks at its signature.
+fn of_issuer(issuer: &str) -> String {
+    use base64::Engine as _;
+    let encode = |json: Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json.to_string());
+    let claims = json!({"iss": issuer, "sub": "user_ada", "aud": "convex", "iat": 1_755_800_000, "exp": 4_000_000_000u64});
+    format!("{}.{}.c2ln", encode(json!({"alg": "RS256", "typ": "JWT"})), encode(claims))
+}
+
+/// spec: S95, S99, A58, HS13, HS19, HS20, HS21
+#[tokio::test]
+async fn every_kind_of_bad_token_is_refused_and_nothing_of_it_stays() {
+    let server = TestServer::start().await;
+    let good = server.token(json!({"subject": "user_ada"})).await;
+    let (signed, signature) = good.rsplit_once('.').expect("three parts");
+    let mut forged = signature.to_owned();
+    forged.replace_range(..1, if signature.starts_with('A') { "B" } else { "A" });
+    let claims = |claims: Value| json!({"subject": "user_ada", "claims": claims});
+    let tokens = [
+        of_issuer("acme"),
+        server.token(claims(json!({"aud": "api"}))).await,
+        server.token(claims(json!({"exp": 1_000_000_000}))).await,
+        format!("{signed}.{forged}"),
+        format!("eyJhbGciOiJub25lIn0.{}.", signed.split_once('.').expect("two parts").1),
+        "nonsense".to_owned(),
+    ];
+    for token in tokens.iter().cycle().take(3 * tokens.len()) {
+        let mut client = RawClient::connect(server.address()).await;
+        client.authenticate(Some(token)).await;
+        client.subscribe(0, "auth:whoami", json!({})).await;
+        let (said, closed) = client.until_closed().await;
+        assert_eq!((said.len(), &said[0]["type"], closed.code), (1, &json!("AuthError"), 1005), "{said:?}");
+    }
+    assert_eq!(server.running().live_counts().1, 0, "nobody watches anything");
+}

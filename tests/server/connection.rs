@@ -26,7 +26,9 @@ async fn upgrade_head(server: &TestServer, path: &str, headers: &str) -> String 
     String::from_utf8(head).expect("a head is text")
 }
 
-/// spec: S1, S41, S36, R9
+/// Every message of every test here goes through a client that takes nothing but text, one JSON object each.
+///
+/// spec: S1, S7, S36, S41, R9
 #[tokio::test]
 async fn both_paths_lead_to_the_same_protocol() {
     let server = TestServer::start().await;

@@ -1,9 +1,11 @@
 //! Frame in, frame out, over a real socket; and the HTTP API beside it.
 
+mod admin;
 mod auth;
 mod connection;
 mod errors;
 mod http;
 mod live;
+mod lifetime;
 mod pagination;
 mod requests;

@@ -74,3 +74,26 @@ async fn a_cursor_of_another_query_is_refused_so_that_clients_recover() {
         assert_eq!(failure["errorData"], json!({"isConvexSystemError": true, "paginationError": "InvalidCursor"}));
     }
 }
+
+/// spec: S108, S109, D75, D76
+#[tokio::test]
+async fn a_page_that_reads_too_much_is_cut_and_can_be_split() {
+    let server = TestServer::start().await;
+    fill(&server, "s", 8).await;
+    let mut args = page_args("s", 8.0, Value::Null);
+    args["paginationOpts"]["maximumRowsRead"] = json!(6.0);
+    let mut client = RawClient::connect(server.address()).await;
+    client.subscribe(0, "items:page", args).await;
+    let page = client.until(0, Value::is_object).await;
+    assert_eq!((&page["pageStatus"], &page["isDone"]), (&json!("SplitRequired"), &json!(false)), "{page}");
+    let (start, split, end) = (Value::Null, &page["splitCursor"], &page["continueCursor"]);
+    let mut both = Vec::new();
+    for (query, (from, to)) in [(start, split), (split.clone(), end)].into_iter().enumerate() {
+        let mut args = page_args("s", 8.0, from);
+        args["paginationOpts"]["endCursor"] = to.clone();
+        let query = query as u64 + 1;
+        client.subscribe(query, "items:page", args).await;
+        both.extend(ranks(&client.until(query, Value::is_object).await));
+    }
+    assert_eq!(both, ranks(&page));
+}

@@ -75,6 +75,25 @@ pub mod counter {
         Ok(counter.map_or(0.0, |counter| counter.value))
     }
 
+    /// Waits for the gate of the actions, then adds one.
+    #[mutation]
+    pub async fn gated(ctx: &MutationCtx, name: String) -> Result<f64> {
+        drop(actions::GATE.acquire().await?);
+        increment(ctx, name, 1.0).await
+    }
+
+    /// A number that only other functions and administrators may see.
+    #[query(internal)]
+    pub async fn secret(_ctx: &QueryCtx) -> Result<f64> {
+        Ok(42.0)
+    }
+
+    /// The time of the run.
+    #[query]
+    pub async fn now(ctx: &QueryCtx) -> Result<f64> {
+        Ok(ctx.now())
+    }
+
     /// Adds to it and answers the new value.
     #[mutation]
     pub async fn increment(ctx: &MutationCtx, name: String, by: f64) -> Result<f64> {
@@ -178,6 +197,22 @@ pub mod actions {
     #[action]
     pub async fn fail(_ctx: &ActionCtx, data: Value) -> Result<()> {
         Err(AppError::with_data(&data)?.into())
+    }
+
+    /// Lets what waits for it go on.
+    pub static GATE: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(0);
+
+    /// Waits for the gate, then adds a row.
+    #[action(name = "addLater")]
+    pub async fn add_later(ctx: &ActionCtx, list: String) -> Result<Id<Item>> {
+        drop(GATE.acquire().await?);
+        ctx.run_mutation(items::add, (list, 0.0, "later".to_owned())).await
+    }
+
+    /// The caller's subject, as a query called by the action sees it.
+    #[action]
+    pub async fn whoami(ctx: &ActionCtx) -> Result<Option<auth::WhoAmI>> {
+        ctx.run_query(auth::whoami, ()).await
     }
 
     /// Never ends.
@@ -285,6 +320,9 @@ pub fn server() -> syncline::Server {
         items::remove,
         counter::get,
         counter::increment,
+        counter::gated,
+        counter::secret,
+        counter::now,
         errors::plain,
         errors::with_data,
         errors::null_data,
@@ -296,6 +334,8 @@ pub fn server() -> syncline::Server {
         actions::echo,
         actions::fail,
         actions::never,
+        actions::add_later,
+        actions::whoami,
         bank::open,
         bank::transfer,
         bank::look,

@@ -1,6 +1,6 @@
 //! `serve`: the server itself.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -51,13 +51,13 @@ pub(super) async fn run(server: Server, arguments: Arguments) -> Result<(), Serv
     running.until_stopped().await
 }
 
-/// Tells a person where to go; on standard output, beside the log.
-#[expect(clippy::print_stdout, reason = "the command line talks to people")]
+/// Tells a person where to go; on standard output, beside the log. Whoever closed it does not want to know.
 fn announce(running: &crate::Running, data: &std::path::Path) {
-    let address = running.address();
-    println!();
-    println!("  Syncline is running:  http://{address}");
-    println!("  Data:                 {}", data.display());
-    println!("  Stop with Ctrl-C; everything that was acknowledged is there next time.");
-    println!();
+    let text = format!(
+        "\n  Syncline is running:  http://{}\n  Data:                 {}\n  Stop with Ctrl-C; everything that was acknowledged is there next time.\n\n",
+        running.address(),
+        data.display()
+    );
+    let mut output = std::io::stdout();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
