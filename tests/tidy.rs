@@ -77,7 +77,9 @@ fn functions_fit_a_screen() {
                 open = Some((number, indent, line.trim().to_owned()));
             }
             let Some((start, depth, head)) = &open else { continue };
-            if indent == *depth && (line.trim() == "}" || line.trim_end().ends_with("{}") || line.trim_end().ends_with(';')) {
+            if indent == *depth
+                && (line.trim() == "}" || line.trim_end().ends_with("{}") || line.trim_end().ends_with(';'))
+            {
                 let lines = number - start + 1;
                 if lines > FUNCTION_LINES_MAX {
                     long.push(format!("{path}:{}: {lines} lines: {head}", start + 1));
@@ -98,7 +100,8 @@ fn is_function_head(line: &str) -> bool {
 
 #[test]
 fn nothing_is_left_unfinished() {
-    let marks = [["todo", "!("].concat(), ["unimplemented", "!("].concat(), ["dbg", "!("].concat(), ["#[", "ignore"].concat()];
+    let marks =
+        [["todo", "!("].concat(), ["unimplemented", "!("].concat(), ["dbg", "!("].concat(), ["#[", "ignore"].concat()];
     let mut found = Vec::new();
     for (path, text) in all_sources() {
         for (number, line) in text.lines().enumerate() {
@@ -137,7 +140,16 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("functions/macros", vec!["proc-macro2", "quote", "syn"]),
         (
             "runtime/engine",
-            vec!["futures", "rusqlite", "serde_json", "smallvec", "syncline-functions", "syncline-schema", "tokio", "tracing"],
+            vec![
+                "futures",
+                "rusqlite",
+                "serde_json",
+                "smallvec",
+                "syncline-functions",
+                "syncline-schema",
+                "tokio",
+                "tracing",
+            ],
         ),
     ])
 }
@@ -209,7 +221,13 @@ fn every_limit_has_a_unit_and_a_source() {
 
 #[test]
 fn the_history_names_no_machine() {
-    let marks = [["/wo", "rk/"].concat(), ["/ro", "ot/"].concat(), ["crates.io", "-index"].concat(), ["registry.", "npmjs"].concat(), ["pypi", ".org"].concat()];
+    let marks = [
+        ["/wo", "rk/"].concat(),
+        ["/ro", "ot/"].concat(),
+        ["crates.io", "-index"].concat(),
+        ["registry.", "npmjs"].concat(),
+        ["pypi", ".org"].concat(),
+    ];
     let mut found = Vec::new();
     for (path, text) in all_sources() {
         if marks.iter().any(|mark| text.contains(mark.as_str())) {

@@ -89,7 +89,10 @@ impl AdminKeys {
             Err(error) => return Err(error),
         };
         let secret = unhex(text.trim()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or_else(|| {
-            std::io::Error::other(format!("{} must hold 64 hex digits; remove it to have a new one made", file.display()))
+            std::io::Error::other(format!(
+                "{} must hold 64 hex digits; remove it to have a new one made",
+                file.display()
+            ))
         })?;
         Ok(Self::new(instance_name, &secret))
     }

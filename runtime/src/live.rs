@@ -176,12 +176,8 @@ impl LiveQueries {
 
     /// Answers a request through `watcher`, now or when its evaluation has ended.
     pub fn request(&self, watcher: &Arc<dyn Watcher>, request: Request) {
-        let waiter = Waiter {
-            watcher: watcher.clone(),
-            query: request.query,
-            run: request.run,
-            identity: request.identity,
-        };
+        let waiter =
+            Waiter { watcher: watcher.clone(), query: request.query, run: request.run, identity: request.identity };
         let now_ns = self.inner.clock.wall_ns();
         let answer = self.state().request(&request.key, request.at.ts(), waiter, now_ns);
         match answer {

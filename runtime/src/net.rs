@@ -59,7 +59,8 @@ async fn elsewhere(routes: Router, others: Option<Router>, mut request: Request)
 }
 
 fn not_found(path: &str) -> http::HttpError {
-    let message = format!("there is nothing at {path}; functions are called at /api/query, /api/mutation, /api/action.");
+    let message =
+        format!("there is nothing at {path}; functions are called at /api/query, /api/mutation, /api/action.");
     http::HttpError::new(axum::http::StatusCode::NOT_FOUND, "NotFound", message)
 }
 

@@ -82,7 +82,13 @@ impl Client {
     }
 
     /// Works until the server is gone. Answers what it was told into `told`.
-    async fn work(&mut self, address: std::net::SocketAddr, random: &mut Random, told: &Mutex<Told>, answers: &AtomicU64) {
+    async fn work(
+        &mut self,
+        address: std::net::SocketAddr,
+        random: &mut Random,
+        told: &Mutex<Told>,
+        answers: &AtomicU64,
+    ) {
         let Ok(mut socket) = RawClient::try_connect_as(address, &self.session).await else { return };
         socket.subscribe(0, "bank:accounts", json!({})).await;
         for message in self.unanswered.values() {

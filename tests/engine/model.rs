@@ -81,7 +81,7 @@ impl Question {
     fn random(rng: &mut Rng, ids: &[DocumentId]) -> Self {
         let order = if rng.one_in(2) { Order::Asc } else { Order::Desc };
         match rng.below(8) {
-            0 | 1 | 2 if !ids.is_empty() => Question::Get(ids[rng.below(ids.len() as u64) as usize]),
+            0..=2 if !ids.is_empty() => Question::Get(ids[rng.below(ids.len() as u64) as usize]),
             0..=4 => {
                 let from = rng.below(12) as u8;
                 let limit = if rng.one_in(2) { 100 } else { 1 + rng.below(3) as usize };
@@ -141,11 +141,35 @@ impl Question {
     }
 }
 
+/// A question, its answer, and what the transaction had written when it asked.
+struct Asked {
+    question: Question,
+    found: Vec<String>,
+    written: Vec<(DocumentId, Option<Row>)>,
+}
+
+/// What is different from one state to the next.
+fn difference(before: &State, after: &State) -> Vec<(DocumentId, Option<Row>)> {
+    let changed = after.iter().filter(|(id, row)| before.get(id) != Some(row));
+    let gone = before.keys().filter(|id| !after.contains_key(*id));
+    changed.map(|(id, row)| (*id, Some(row.clone()))).chain(gone.map(|id| (*id, None))).collect()
+}
+
+fn with(mut state: State, changes: &[(DocumentId, Option<Row>)]) -> State {
+    for (id, row) in changes {
+        match row {
+            Some(row) => state.insert(*id, row.clone()),
+            None => state.remove(id),
+        };
+    }
+    state
+}
+
 /// A transaction under way, with what the model says it sees.
 struct Open {
     tx: Arc<Transaction>,
     state: State,
-    asked: Vec<(Question, Vec<String>)>,
+    asked: Vec<Asked>,
     n_nested: Vec<State>,
 }
 
@@ -211,10 +235,11 @@ impl Model {
 
     async fn read(&mut self, at: usize) {
         let question = Question::random(&mut self.rng, &self.ids);
+        let before = self.state_at(self.open[at].tx.snapshot()).clone();
         let open = &mut self.open[at];
         let found = question.ask(&open.tx).await;
         assert_eq!(found, question.expected(&open.state), "{question:?} at {}", open.tx.snapshot());
-        open.asked.push((question, found));
+        open.asked.push(Asked { question, found, written: difference(&before, &open.state) });
     }
 
     async fn write(&mut self, at: usize) {
@@ -263,27 +288,12 @@ impl Model {
         let newest = self.history.last_key_value().expect("never empty").1.clone();
         match commit(&self.engine, &open.tx) {
             Ok(committed) if committed.wrote => {
-                // Serializable: what it read is as it was, had it run now.
-                let before = self.state_at(snapshot).clone();
-                let mut now = newest;
-                for (id, row) in &open.state {
-                    if before.get(id) != Some(row) {
-                        now.insert(*id, row.clone());
-                    }
+                // Serializable: every answer is what it would have been, had it run now.
+                for Asked { question, found, written } in &open.asked {
+                    let again = question.expected(&with(newest.clone(), written));
+                    assert_eq!(&again, found, "{question:?} was answered otherwise at {snapshot} than at the commit");
                 }
-                for id in before.keys().filter(|id| !open.state.contains_key(*id)) {
-                    now.remove(id);
-                }
-                if self.n_own_writes(&open, &before) {
-                    for (question, found) in &open.asked {
-                        let again = question.expected(self.history.last_key_value().expect("never empty").1);
-                        assert_eq!(
-                            &again, found,
-                            "{question:?} read something else at {} than at the commit",
-                            snapshot
-                        );
-                    }
-                }
+                let now = with(newest, &difference(self.state_at(snapshot), &open.state));
                 assert!(committed.ts > *self.history.last_key_value().expect("never empty").0);
                 self.history.insert(committed.ts, now);
                 self.n_commits += 1;
@@ -295,11 +305,6 @@ impl Model {
             }
             Err(other) => panic!("{other}"),
         }
-    }
-
-    /// Whether everything was asked before the transaction's own writes could change the answers.
-    fn n_own_writes(&self, open: &Open, before: &State) -> bool {
-        open.asked.iter().all(|(question, found)| question.expected(before) == *found)
     }
 
     async fn watch(&mut self) {

@@ -54,7 +54,9 @@ async fn a_wrong_key_is_forbidden_by_name() {
 async fn an_admin_is_nobody_or_whom_it_acts_as() {
     let (server, key, _data) = server_with_key().await;
     let user = json!({"issuer": "https://idp.example", "subject": "u1", "name": "Ada"});
-    for (member, expected) in [(None, Value::Null), (Some("impersonating"), json!("u1")), (Some("acting_as"), json!("u1"))] {
+    for (member, expected) in
+        [(None, Value::Null), (Some("impersonating"), json!("u1")), (Some("acting_as"), json!("u1"))]
+    {
         let mut client = RawClient::connect(server.address()).await;
         let mut message = json!({"type": "Authenticate", "baseVersion": 0, "tokenType": "Admin", "value": key});
         if let Some(member) = member {

@@ -12,7 +12,8 @@ async fn signing_in_over_and_out_changes_what_queries_see() {
     let mut client = RawClient::connect(server.address()).await;
     client.subscribe(0, "auth:whoami", json!({})).await;
     assert!(client.until(0, |_| true).await.is_null());
-    for (token, subject) in [(Some(&ada), json!("user_ada")), (Some(&grace), json!("user_grace")), (None, Value::Null)] {
+    for (token, subject) in [(Some(&ada), json!("user_ada")), (Some(&grace), json!("user_grace")), (None, Value::Null)]
+    {
         client.authenticate(token.map(String::as_str)).await;
         let transition = client.transition().await;
         assert!(transition.0["endVersion"]["identity"].as_u64() > transition.0["startVersion"]["identity"].as_u64());
@@ -121,7 +122,8 @@ async fn storing_nobody_is_refused_with_data() {
 fn of_issuer(issuer: &str) -> String {
     use base64::Engine as _;
     let encode = |json: Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json.to_string());
-    let claims = json!({"iss": issuer, "sub": "user_ada", "aud": "convex", "iat": 1_755_800_000, "exp": 4_000_000_000u64});
+    let claims =
+        json!({"iss": issuer, "sub": "user_ada", "aud": "convex", "iat": 1_755_800_000, "exp": 4_000_000_000u64});
     format!("{}.{}.c2ln", encode(json!({"alg": "RS256", "typ": "JWT"})), encode(claims))
 }
 

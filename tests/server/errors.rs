@@ -52,7 +52,8 @@ async fn unknown_functions_wrong_kinds_and_bad_arguments_are_function_failures()
     let server = TestServer::start().await;
     let mut client = RawClient::connect(server.address()).await;
     let mut failures = Vec::new();
-    for (path, args) in [("nope:nothing", json!({})), ("counter:get", json!({"name": 5.0})), ("items:list", json!({}))] {
+    for (path, args) in [("nope:nothing", json!({})), ("counter:get", json!({"name": 5.0})), ("items:list", json!({}))]
+    {
         let request = client.start_mutation(path, args.clone()).await;
         failures.push(client.response(request).await["result"].as_str().expect("a text").to_owned());
         let request = client.start_action(path, args.clone()).await;

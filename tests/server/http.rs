@@ -7,9 +7,8 @@ use syncline_tests::TestServer;
 #[tokio::test]
 async fn calls_are_answered_with_200_whatever_the_function_makes_of_them() {
     let server = TestServer::start().await;
-    let (status, answer) = server
-        .post("/api/mutation", json!({"path": "counter:increment", "args": {"name": "h", "by": 2.0}}))
-        .await;
+    let (status, answer) =
+        server.post("/api/mutation", json!({"path": "counter:increment", "args": {"name": "h", "by": 2.0}})).await;
     assert_eq!((status, answer), (200, json!({"status": "success", "value": 2.0})));
     let (status, answer) = server.post("/api/query", json!({"path": "counter:get", "args": [{"name": "h"}]})).await;
     assert_eq!((status, answer), (200, json!({"status": "success", "value": 2.0})));
@@ -105,7 +104,8 @@ async fn reading_at_a_timestamp_and_in_batches() {
 async fn credentials_are_checked_for_every_request() {
     let server = TestServer::start().await;
     let whoami = json!({"path": "auth:whoami", "args": {}});
-    let with = |value: String| server.http().post(server.url("/api/query")).header("authorization", value).json(&whoami);
+    let with =
+        |value: String| server.http().post(server.url("/api/query")).header("authorization", value).json(&whoami);
     let token = server.token(json!({"subject": "user_ada"})).await;
     let answer = with(format!("bearer {token}")).send().await.expect("an answer");
     let answer: serde_json::Value = answer.json().await.expect("JSON");

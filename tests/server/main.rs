@@ -5,7 +5,7 @@ mod auth;
 mod connection;
 mod errors;
 mod http;
-mod live;
 mod lifetime;
+mod live;
 mod pagination;
 mod requests;

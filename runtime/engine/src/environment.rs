@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use syncline_schema::Timestamp;
 
-/// Values by name, newest last.
+/// Values by name.
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
-    variables: BTreeMap<Arc<str>, Vec<(Timestamp, Option<Arc<str>>)>>,
+    variables: BTreeMap<Arc<str>, Versions>,
 }
+
+/// What a variable was from when on, newest last; `None` where it was removed.
+type Versions = Vec<(Timestamp, Option<Arc<str>>)>;
 
 impl Environment {
     /// A variable as a snapshot sees it.

@@ -126,11 +126,11 @@ impl<'a> Borrow<dyn KeyLike + 'a> for Key {
     }
 }
 
+/// One end of a range of a map, without a key of its own.
+pub(crate) type KeyBound<'a> = Bound<&'a (dyn KeyLike + 'a)>;
+
 /// The bounds of a half-open range whose end may be open. `None` when nothing can lie in it (a map would panic).
-pub(crate) fn bounds<'a>(
-    start: &'a Probe<'a>,
-    end: Option<&'a Probe<'a>>,
-) -> Option<(Bound<&'a (dyn KeyLike + 'a)>, Bound<&'a (dyn KeyLike + 'a)>)> {
+pub(crate) fn bounds<'a>(start: &'a Probe<'a>, end: Option<&'a Probe<'a>>) -> Option<(KeyBound<'a>, KeyBound<'a>)> {
     let lower: Bound<&(dyn KeyLike + 'a)> = Bound::Included(start);
     match end {
         None => Some((lower, Bound::Unbounded)),

@@ -45,8 +45,9 @@ struct Providers {
 /// The settings to check against: the ones named, the application's own, or Clerk's usual variable.
 fn settings(own: AuthSettings, providers: &Providers) -> AuthSettings {
     match &providers.issuer {
-        Some(issuer) => AuthSettings::new()
-            .provider(Oidc { issuer: issuer.as_str(), audience: providers.audience.as_str() }),
+        Some(issuer) => {
+            AuthSettings::new().provider(Oidc { issuer: issuer.as_str(), audience: providers.audience.as_str() })
+        }
         None if own.providers.is_empty() => AuthSettings::new().provider(Clerk::from_env("CLERK_JWT_ISSUER_DOMAIN")),
         None => own,
     }

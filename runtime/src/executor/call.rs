@@ -88,12 +88,7 @@ pub struct QueryRun {
 }
 
 impl QueryRun {
-    pub(super) fn new(
-        call: &Call,
-        value: Result<String, FunctionError>,
-        report: RunReport,
-        reads: ReadSet,
-    ) -> Self {
+    pub(super) fn new(call: &Call, value: Result<String, FunctionError>, report: RunReport, reads: ReadSet) -> Self {
         QueryRun {
             value: value.map(Into::into),
             log_lines: report.log_lines,

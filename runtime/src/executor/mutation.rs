@@ -82,7 +82,7 @@ impl Executor {
         report: RunReport,
     ) -> Result<Attempt, SystemError> {
         let value: Arc<str> = value.into();
-        let record = call.once.clone().map(|key| {
+        let record = call.once.map(|key| {
             (key, Outcome { ts: Timestamp::ZERO, value: value.clone(), log_lines: report.log_lines.clone() })
         });
         loop {

@@ -57,7 +57,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(key: QueryKey, identity: Option<Identity>, evaluated: Evaluated, until: Option<Timestamp>) -> Self {
+    pub(super) fn new(
+        key: QueryKey,
+        identity: Option<Identity>,
+        evaluated: Evaluated,
+        until: Option<Timestamp>,
+    ) -> Self {
         Entry {
             key,
             identity,

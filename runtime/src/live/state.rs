@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use syncline_engine::{Commit, Subscriptions};
 use syncline_schema::Timestamp;
 
-use super::entry::{Entry, EntryId, Evaluated, WatchHandle, Waiter};
+use super::entry::{Entry, EntryId, Evaluated, Waiter, WatchHandle};
 use super::{LiveEvent, QueryKey};
 use crate::config::Config;
 use crate::executor::SystemError;
@@ -213,10 +213,10 @@ impl State {
         }
         let Some(entry) = self.entries.remove(&id) else { return };
         self.subscriptions.remove(&id);
-        if let Some(slot) = self.slots.get_mut(&entry.key) {
-            if slot.entries.get(&entry.identity) == Some(&id) {
-                slot.entries.remove(&entry.identity);
-            }
+        if let Some(slot) = self.slots.get_mut(&entry.key)
+            && slot.entries.get(&entry.identity) == Some(&id)
+        {
+            slot.entries.remove(&entry.identity);
         }
         self.forget_empty_slot(&entry.key);
     }

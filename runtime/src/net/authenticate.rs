@@ -28,7 +28,10 @@ pub(super) struct Refusal {
 
 /// What a credential is worth.
 pub(super) enum Checked {
-    Accepted { identity: Identity, expires_at_ns: Option<u64> },
+    Accepted {
+        identity: Identity,
+        expires_at_ns: Option<u64>,
+    },
     Rejected(Refusal),
     /// Whether it is valid cannot be found out now.
     Unavailable(Refusal),
@@ -83,7 +86,8 @@ impl Authenticator {
             Some(keys) => keys.check(key).map_err(|cause| cause.to_string()),
             None => Err("this server keeps no data folder and so has no admin keys".to_owned()),
         };
-        let user = checked.and_then(|()| acting_as.map(|json| auth::acting_as(json).map_err(|cause| cause.to_string())).transpose());
+        let user = checked
+            .and_then(|()| acting_as.map(|json| auth::acting_as(json).map_err(|cause| cause.to_string())).transpose());
         tracing::info!(accepted = user.is_ok(), acting_as = acting_as.is_some(), "an admin key was presented");
         let identity = match user {
             Ok(None) => Identity::Admin,
@@ -107,11 +111,8 @@ impl Authenticator {
             Mode::Development => Redaction::Development,
             Mode::Production => Redaction::Redacted,
         };
-        let refusal = Refusal {
-            code: rejection.code(),
-            text: rejection.message(redaction),
-            status: rejection.http_status(),
-        };
+        let refusal =
+            Refusal { code: rejection.code(), text: rejection.message(redaction), status: rejection.http_status() };
         match rejection.class() {
             Class::Rejected => Checked::Rejected(refusal),
             Class::Unavailable => Checked::Unavailable(refusal),

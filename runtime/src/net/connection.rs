@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_client_protocol::{
-    Close, FunctionCall, IdentityKey, Input, MutationSuccess, Now, Output, QueryId, RequestId,
-    RunId, Session, SessionConfig, SessionId, SystemFailure, Timestamp,
+    Close, FunctionCall, IdentityKey, Input, MutationSuccess, Now, Output, QueryId, RequestId, RunId, Session,
+    SessionConfig, SessionId, SystemFailure, Timestamp,
 };
 use syncline_engine::{Pin, RequestKey};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -411,9 +411,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// After the last message: writes it and waits for the peer's own close, for a moment.
     async fn linger(&mut self) {
-        let end = async {
-            while !matches!(self.transport.event().await, SocketEvent::Ended) {}
-        };
+        let end = async { while !matches!(self.transport.event().await, SocketEvent::Ended) {} };
         let _ = tokio::time::timeout(CLOSE_WAIT_MAX, end).await;
     }
 }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -102,12 +100,7 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, HttpError> {
     Ok(HeaderValue::from_str(&accept).expect("base64 is a header value"))
 }
 
-async fn serve(
-    host: Arc<Host>,
-    client: ClientVersion,
-    on_upgrade: OnUpgrade,
-    slot: Option<Extension<ConnectionSlot>>,
-) {
+async fn serve(host: Arc<Host>, client: ClientVersion, on_upgrade: OnUpgrade, slot: Option<Extension<ConnectionSlot>>) {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {

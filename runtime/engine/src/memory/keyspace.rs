@@ -313,13 +313,11 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         // Runs of keys to let go of, each up to the next key that stays: what lies between is forgotten too.
         let mut runs: Vec<(K, Option<K>)> = Vec::new();
         let mut run: Option<K> = None;
-        let mut n_seen = 0;
-        for (key, slot) in self.slots.range((lower, Bound::Unbounded)) {
+        for (n_seen, (key, slot)) in self.slots.range((lower, Bound::Unbounded)).enumerate() {
             if n_seen == n_max {
                 self.hand = Some(key.clone());
                 break;
             }
-            n_seen += 1;
             let clean = !slot.dirty && slot.versions.len() == 1;
             if clean && !slot.touched.swap(false, Ordering::Relaxed) {
                 run.get_or_insert_with(|| key.clone());

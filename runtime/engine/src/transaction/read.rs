@@ -1,7 +1,9 @@
 //! Reading: from memory at once where it is complete, else from the base, which memory then knows.
 
+use std::iter::Peekable;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use syncline_functions::tx::{Batch, DbError, Document, Order, Reply, Scan};
 use syncline_schema::{BY_CREATION_TIME, BY_ID, DocumentId, InternalId, KeyRange, by_id_key};
@@ -232,12 +234,15 @@ impl Step {
     }
 }
 
+/// A document that the transaction wrote, with its key in the index that is read.
+type OwnRow<'a> = (Arc<[u8]>, &'a Write);
+
 /// The rows of a step: those of the snapshot, with the transaction's own in their places.
 struct Merge<'a> {
     step: &'a Step,
     writes: &'a Writes,
     /// Documents that the transaction wrote and that lie in the interval, in the order of the step.
-    own: std::iter::Peekable<std::vec::IntoIter<(Arc<[u8]>, &'a Write)>>,
+    own: Peekable<IntoIter<OwnRow<'a>>>,
     rows: Vec<Row>,
     missing: Vec<InternalId>,
 }

@@ -35,9 +35,7 @@ pub(super) async fn identify(host: &Host, headers: &HeaderMap, query: Option<&st
     let text = value.to_str().map_err(|_| {
         HttpError::bad_request("HeaderParseFailure", "the header Authorization must be visible ASCII characters.")
     })?;
-    match credential(text)? {
-        credential => host.identify(credential).await,
-    }
+    host.identify(credential(text)?).await
 }
 
 fn admin_key_of(query: &str) -> Option<String> {
