@@ -188,7 +188,8 @@ async fn what_was_told_is_true_after_every_crash() {
             let mut client = RawClient::connect(process.address()).await;
             client.mutation("bank:open", json!({"count": ACCOUNTS as f64, "balance": BALANCE})).await;
         }
-        check(process.address(), &told.lock().expect("no client panics").clone_versions()).await;
+        let so_far = told.lock().expect("no client panics").clone_versions();
+        check(process.address(), &so_far).await;
         let moment = 1 + moments.below(400);
         let answers = Arc::new(AtomicU64::new(0));
         let address = process.address();
@@ -211,7 +212,7 @@ async fn what_was_told_is_true_after_every_crash() {
         }
     }
     let process = Process::start(folder.path());
-    let told = told.lock().expect("no client panics");
+    let told = std::mem::take(&mut *told.lock().expect("no client panics"));
     check(process.address(), &told.clone_versions()).await;
     check_effects(process.address(), &told).await;
     println!("{} transfers acknowledged, {} refused, {crashes} crashes", told.done.len(), told.refused.len());

@@ -137,9 +137,12 @@ fn range(start: &[u8], end: Option<&[u8]>, order: Order, limit: usize) -> BaseRa
     BaseRange { start: start.to_vec(), end: end.map(<[u8]>::to_vec), order, limit }
 }
 
+/// First key, first key behind, limit, and the ids that are there.
+type RangeCase<'a> = (&'a [u8], Option<&'a [u8]>, usize, &'a [u8]);
+
 /// The documents in some ranges of keys that are `n` repeated 16 times, or begin with it.
 async fn check_ranges(storage: &dyn Storage, part: impl Fn(BaseRange) -> BaseRead) {
-    let cases: [(&[u8], Option<&[u8]>, usize, &[u8]); 7] = [
+    let cases: [RangeCase; 7] = [
         (&[], None, 9, &[1, 2, 3, 5]),
         (&[2], None, 9, &[2, 3, 5]),
         (&[2; 16], Some(&[5; 16]), 9, &[2, 3]),
