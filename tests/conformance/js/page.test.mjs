@@ -195,3 +195,17 @@ test("while the server is away the page says so; what was written then arrives o
     await ada.getByTestId("auth").getByText("Signed in").waitFor();
   });
 });
+
+test("whoever signs in while the server is away is signed in when it is back", async (t) => {
+  if (isSomethingMissing(t)) return;
+  await withBrowser(async (open) => {
+    const page = await open(server.url);
+    await page.getByRole("heading", { name: "Who are you?" }).waitFor();
+    await server.kill();
+    await page.getByRole("button", { name: "Linus Torvalds", exact: true }).click();
+    await page.getByText("Signing in as Linus Torvalds…").waitFor();
+    await server.start();
+    await page.getByLabel("Message", { exact: true }).waitFor();
+    await users(page).locator("tr", { hasText: "Linus Torvalds" }).getByText("you").waitFor();
+  });
+});

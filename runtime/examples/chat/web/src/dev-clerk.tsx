@@ -6,6 +6,7 @@ import type { Person } from "./people";
 
 const STORAGE_KEY = "syncline-chat:session";
 const TOKEN_LIFETIME_SECONDS = 60;
+const RETRY_MS = 1000;
 /** A cached token is given out while it has at least this long to live. */
 const TOKEN_REUSE_SECONDS = 15;
 
@@ -132,7 +133,7 @@ function useIssuer(): "unknown" | "available" | "missing" {
       } catch {
         if (stop.signal.aborted) return;
       }
-      timer = window.setTimeout(ask, 1000);
+      timer = window.setTimeout(ask, RETRY_MS);
     };
     void ask();
     return () => {
@@ -145,16 +146,33 @@ function useIssuer(): "unknown" | "available" | "missing" {
 
 async function mint(person: Person): Promise<string> {
   const { subject, name, email, claims } = person;
-  const response = await fetch("/dev-issuer/token", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ subject, name, email, claims, lifetimeSeconds: TOKEN_LIFETIME_SECONDS }),
+  const response = await postUntilReached("/dev-issuer/token", {
+    subject,
+    name,
+    email,
+    claims,
+    lifetimeSeconds: TOKEN_LIFETIME_SECONDS,
   });
   if (!response.ok) {
     throw new Error(`${response.status} ${response.statusText}: ${(await response.text()).slice(0, 300)}`);
   }
   const { token } = (await response.json()) as { token: string };
   return token;
+}
+
+/** No token at all would sign the person out: a server that is away for a while is waited for, as Clerk's own library does. */
+async function postUntilReached(path: string, body: unknown): Promise<Response> {
+  for (;;) {
+    try {
+      return await fetch(path, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      });
+    } catch {
+      await new Promise((resolve) => window.setTimeout(resolve, RETRY_MS));
+    }
+  }
 }
 
 /** By this machine's clock; only the reuse of a cached token hangs on it. */
