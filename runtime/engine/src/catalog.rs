@@ -220,7 +220,7 @@ pub(crate) fn index_not_found(table: &str, index: &str, declared: &[&str]) -> Db
 /// A document as the base holds it.
 pub(crate) fn stored_from_base(json: Arc<str>) -> Result<Stored, StorageError> {
     let corrupt = || StorageError::Corrupt { what: format!("a document begins {}", json.get(..80).unwrap_or(&json)) };
-    let (creation_time, _) = document::split_head(&json).ok_or_else(corrupt)?;
+    let creation_time = document::creation_time(&json).ok_or_else(corrupt)?;
     let size = document::measure(&json).ok_or_else(corrupt)?.size;
     let size = u32::try_from(size).unwrap_or(u32::MAX);
     Ok(Stored { creation_time, json, size, keys: OnceLock::new() })

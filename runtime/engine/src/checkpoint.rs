@@ -7,19 +7,20 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
-use syncline_schema::{DocumentId, InternalId, Timestamp};
+use syncline_schema::{DocumentId, Timestamp};
 
 use crate::catalog::Table;
 use crate::commit::IndexId;
 use crate::engine::{Shared, Wakes};
 use crate::environment;
 use crate::key::Key;
+use crate::memory::IdKey;
 use crate::storage::{BaseWrites, Checkpoint, StorageError};
 
 /// Dirty keys of a table on their way to the base.
 struct Taken {
     table: Arc<Table>,
-    documents: Vec<InternalId>,
+    documents: Vec<IdKey>,
     /// By index, in the order of the table's.
     entries: Vec<(u32, Vec<Key>)>,
 }
@@ -124,12 +125,12 @@ async fn move_to_base(
     Ok(settled)
 }
 
-fn document_writes(table: &Table, ids: &[InternalId], base: Timestamp, to: Timestamp) -> BaseWrites {
+fn document_writes(table: &Table, ids: &[IdKey], base: Timestamp, to: Timestamp) -> BaseWrites {
     let mut writes = BaseWrites::default();
     let space = table.memory.read();
-    for internal in ids {
-        let id = DocumentId { table: table.number, internal: *internal };
-        match space.documents.newest_between(internal, base, to) {
+    for key in ids {
+        let id = DocumentId { table: table.number, internal: key.id() };
+        match space.documents.newest_between(key, base, to) {
             None => {}
             Some(version) => match &version.value {
                 Some(stored) => writes.documents.push((id, stored.json.clone())),

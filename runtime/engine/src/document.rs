@@ -37,20 +37,33 @@ fn head(creation_time: f64, id: &DocumentId, capacity: usize) -> String {
     text
 }
 
-/// The creation time of a stored text, and where its own fields begin: at the comma or brace behind the id.
-///
-/// `None` when it is not such a text.
-pub(crate) fn split_head(text: &str) -> Option<(f64, usize)> {
+/// The parts of a stored text before its own fields.
+struct Head<'a> {
+    creation_time: &'a str,
+    id: &'a str,
+    /// Where its own fields begin: at the comma or brace behind the id.
+    end: usize,
+}
+
+/// `None` when it is not a stored text.
+fn head_of(text: &str) -> Option<Head<'_>> {
     let rest = text.strip_prefix(CREATION_TIME)?;
-    let (time, rest) = rest.split_once(ID)?;
-    let id_len = rest.find('"')?;
-    Some((time.parse().ok()?, text.len() - rest.len() + id_len + 1))
+    let (creation_time, rest) = rest.split_at(rest.bytes().position(|byte| byte == b',')?);
+    let rest = rest.strip_prefix(ID)?;
+    let id = &rest[..rest.bytes().position(|byte| byte == b'"')?];
+    let end = CREATION_TIME.len() + creation_time.len() + ID.len() + id.len() + 1;
+    Some(Head { creation_time, id, end })
+}
+
+/// The creation time of a stored text. `None` when it is not such a text.
+pub(crate) fn creation_time(text: &str) -> Option<f64> {
+    head_of(text)?.creation_time.parse().ok()
 }
 
 /// The text of an object with a stored text's own fields.
 pub(crate) fn own_fields(text: &str) -> Option<String> {
-    let (_, at) = split_head(text)?;
-    let fields = text[at..].strip_prefix(',').unwrap_or(&text[at..]);
+    let fields = &text[head_of(text)?.end..];
+    let fields = fields.strip_prefix(',').unwrap_or(fields);
     Some(format!("{{{fields}"))
 }
 
@@ -58,7 +71,7 @@ pub(crate) fn own_fields(text: &str) -> Option<String> {
 ///
 /// `None` when either text is not canonical. The result equals `text` when the patch changes nothing.
 pub(crate) fn merge(text: &str, patch: &str) -> Option<String> {
-    let (_, at) = split_head(text)?;
+    let at = head_of(text)?.end;
     let mut merged = String::with_capacity(text.len() + patch.len());
     merged.push_str(&text[..at]);
     let mut old = Fields::new(&text[at..])?;
@@ -162,10 +175,22 @@ pub(crate) struct Measure {
     pub depth: usize,
 }
 
-/// Measures the text of a value. `None` when it is not canonical.
+/// Measures a stored text. `None` when it is not one.
 pub(crate) fn measure(text: &str) -> Option<Measure> {
-    let mut scan = Scan { text, at: 0 };
-    scan.value()
+    let Head { id, end, .. } = head_of(text)?;
+    // The braces, two names with their one byte each, a float, and a string with its two.
+    let head = 2 + ("_creationTime".len() + 1 + 9) + ("_id".len() + 1 + 2 + id.len());
+    let mut scan = Scan { text, at: end };
+    scan.value_from(State { open: SmallVec::from_slice(b"}"), measure: Measure { size: head, depth: 1 }, ended: true })
+}
+
+/// Where in a value a scan is.
+struct State {
+    /// The ends of the containers that are open.
+    open: SmallVec<[u8; 32]>,
+    measure: Measure,
+    /// Whether a value ends here; else one begins.
+    ended: bool,
 }
 
 /// A place in a text.
@@ -190,25 +215,23 @@ impl Scan<'_> {
         let start = self.at;
         let mut saved = 0;
         loop {
-            match *bytes.get(self.at)? {
-                b'"' => break,
-                b'\\' if *bytes.get(self.at + 1)? == b'u' => {
-                    let code = self.text.get(self.at + 2..self.at + 6)?;
-                    let code = u32::from_str_radix(code, 16).ok()?;
-                    // Halves of a pair stand for two bytes each.
-                    let stands_for = match code {
-                        0..0x80 => 1,
-                        0x80..0x800 | 0xd800..0xe000 => 2,
-                        _ => 3,
-                    };
-                    saved += 6 - stands_for;
-                    self.at += 6;
-                }
-                b'\\' => {
-                    saved += 1;
-                    self.at += 2;
-                }
-                _ => self.at += 1,
+            self.at += bytes[self.at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+            if bytes[self.at] == b'"' {
+                break;
+            }
+            if *bytes.get(self.at + 1)? == b'u' {
+                let code = self.text.get(self.at + 2..self.at + 6)?;
+                // Halves of a pair stand for two bytes each.
+                let stands_for = match u32::from_str_radix(code, 16).ok()? {
+                    0..0x80 => 1,
+                    0x80..0x800 | 0xd800..0xe000 => 2,
+                    _ => 3,
+                };
+                saved += 6 - stands_for;
+                self.at += 6;
+            } else {
+                saved += 1;
+                self.at += 2;
             }
         }
         let len = self.at - start - saved;
@@ -217,34 +240,40 @@ impl Scan<'_> {
     }
 
     /// Steps over a value.
+    fn value(&mut self) -> Option<Measure> {
+        self.value_from(State { open: SmallVec::new(), measure: Measure::default(), ended: false })
+    }
+
+    /// Steps over the rest of a value.
     ///
     /// A loop, not a recursion: a damaged text must not end the process.
-    fn value(&mut self) -> Option<Measure> {
-        let mut measure = Measure::default();
-        let mut open: SmallVec<[u8; 32]> = SmallVec::new();
+    fn value_from(&mut self, state: State) -> Option<Measure> {
+        let State { mut open, mut measure, mut ended } = state;
         loop {
-            // A value begins here.
-            match self.peek()? {
-                b'"' => measure.size += 2 + self.string()?,
-                b'{' => match self.tagged() {
-                    Some(size) => measure.size += size,
-                    None => {
-                        self.open(b'}', &mut open, &mut measure);
-                        if self.peek()? != b'}' {
-                            measure.size += self.name()?;
+            if !ended {
+                match self.peek()? {
+                    b'"' => measure.size += 2 + self.string()?,
+                    b'{' => match self.tagged() {
+                        Some(size) => measure.size += size,
+                        None => {
+                            self.open(b'}', &mut open, &mut measure);
+                            if self.peek()? != b'}' {
+                                measure.size += self.name()?;
+                                continue;
+                            }
+                        }
+                    },
+                    b'[' => {
+                        self.open(b']', &mut open, &mut measure);
+                        if self.peek()? != b']' {
                             continue;
                         }
                     }
-                },
-                b'[' => {
-                    self.open(b']', &mut open, &mut measure);
-                    if self.peek()? != b']' {
-                        continue;
-                    }
+                    _ => measure.size += self.scalar()?,
                 }
-                _ => measure.size += self.scalar()?,
             }
-            // It has ended, or it is empty and its end stands here.
+            // A value has ended, or a container is empty and its end stands here.
+            ended = false;
             loop {
                 let Some(close) = open.last().copied() else { return Some(measure) };
                 match self.peek()? {
@@ -346,11 +375,10 @@ mod tests {
         assert_eq!(empty, r#"{"_creationTime":1699931054642.111,"_id":"j577p7x0s4z5ah6jhe7pm462x57kmmrq"}"#);
         let text = stored(2.0, &id(), r#"{"a":1.0}"#);
         assert_eq!(text, r#"{"_creationTime":2.0,"_id":"j577p7x0s4z5ah6jhe7pm462x57kmmrq","a":1.0}"#);
-        let (time, at) = split_head(&text).unwrap();
-        assert_eq!((time, &text[at..]), (2.0, r#","a":1.0}"#));
+        assert_eq!(creation_time(&text), Some(2.0));
         assert_eq!(own_fields(&text).unwrap(), r#"{"a":1.0}"#);
         assert_eq!(own_fields(&empty).unwrap(), "{}");
-        assert!(split_head(r#"{"a":1.0}"#).is_none());
+        assert!(creation_time(r#"{"a":1.0}"#).is_none());
     }
 
     fn check_merge(fields: &str, patch: &str, expected: &str) {
@@ -376,7 +404,7 @@ mod tests {
 
     #[test]
     fn a_measure_is_that_of_the_value() {
-        for text in [
+        for field in [
             "null",
             "true",
             "false",
@@ -393,20 +421,22 @@ mod tests {
             r#"{"$bytes":""}"#,
             r#"{"a":{"b":[{"c":"$bytes"}],"d":{}},"e":[],"f":{"$bytes":"AQID"}}"#,
         ] {
-            let value = Value::from_json(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            let depth = if matches!(value, Value::Array(_) | Value::Object(_)) { value.depth() } else { 0 };
-            assert_eq!(measure(text), Some(Measure { size: value.size(), depth }), "{text}");
+            let text = stored(2.0, &id(), &format!(r#"{{"f":{field},"g":{field}}}"#));
+            let value = Value::from_json(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(measure(&text), Some(Measure { size: value.size(), depth: value.depth() }), "{text}");
         }
+        let empty = stored(2.0, &id(), "{}");
+        assert_eq!(measure(&empty).unwrap().size, Value::from_json(&empty).unwrap().size());
     }
 
     #[test]
     fn a_text_that_is_cut_off_is_noticed() {
-        let text = r#"{"a":[1.0,{"b":"c\u0001"}],"d":{"$bytes":"AQI="},"e":null}"#;
-        assert!(measure(text).is_some());
+        let text = stored(2.0, &id(), r#"{"a":[1.0,{"b":"c\u0001"}],"d":{"$bytes":"AQI="},"e":null}"#);
+        assert!(measure(&text).is_some());
         for len in 0..text.len() - 1 {
             // Scalars are not spelled out, so that a cut inside one may look complete; a container never does.
             assert!(measure(&text[..len]).is_none(), "{}", &text[..len]);
         }
-        assert!(measure(&"[".repeat(1_000_000)).is_none());
+        assert!(measure(&stored(2.0, &id(), &format!(r#"{{"a":{}}}"#, "[".repeat(1_000_000)))).is_none());
     }
 }

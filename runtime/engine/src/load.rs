@@ -150,7 +150,7 @@ fn install_document(
     base: Timestamp,
 ) -> Result<(), StorageError> {
     match json {
-        Some(json) => space.documents.install(id, stored_from_base(json)?, base),
+        Some(json) => space.documents.install(id.into(), stored_from_base(json)?, base),
         None => space.documents.set_resident(&id.0, Some(&[&id.0[..], &[0]].concat())),
     }
     Ok(())

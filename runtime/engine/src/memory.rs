@@ -15,7 +15,7 @@ use syncline_schema::{InternalId, Timestamp};
 
 use crate::commit::DocumentKeys;
 use crate::key::Key;
-pub(crate) use keyspace::{Keyspace, Known, SpaceKey, Version, Weigh, id_bounds};
+pub(crate) use keyspace::{IdKey, Keyspace, Known, Version, Weigh, id_bounds};
 pub(crate) use residency::Residency;
 pub(crate) use walk::{Gap, Walk};
 
@@ -51,7 +51,7 @@ pub(crate) struct IndexSpace {
 #[derive(Debug)]
 pub(crate) struct TableSpace {
     /// Documents by id.
-    pub documents: Keyspace<InternalId, Stored>,
+    pub documents: Keyspace<IdKey, Stored>,
     /// The indexes but `by_id`, in the order in which [`DocumentKeys`] has them.
     pub indexes: Vec<IndexSpace>,
 }
@@ -84,7 +84,7 @@ impl TableSpace {
         let old_keys = old.and_then(|old| old.keys.get());
         let new_keys = new.as_ref().and_then(|new| new.keys.get()).cloned();
         let same = matches!((old_keys, &new_keys), (Some(old), Some(new)) if Arc::ptr_eq(old, new));
-        self.documents.push(&id, Version { ts, value: new }, || old.cloned(), horizon);
+        self.documents.push(&id.into(), Version { ts, value: new }, || old.cloned(), horizon);
         if same {
             return;
         }
@@ -105,7 +105,7 @@ impl TableSpace {
 
     /// Takes back what was written to a document above a timestamp.
     pub fn undo(&mut self, id: InternalId, old: Option<&DocumentKeys>, new: Option<&DocumentKeys>, above: Timestamp) {
-        self.documents.undo(&id, above);
+        self.documents.undo(&id.into(), above);
         for keys in [old, new].into_iter().flatten() {
             for (number, key) in keys.iter() {
                 if let Some(index) = self.index_mut(*number) {

@@ -2,11 +2,11 @@
 //!
 //! The same look-up serves conflicts (did a newer commit touch it?) and live queries (does this commit touch it?).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use syncline_schema::{DocumentId, KeyRange, RangeSet};
+use syncline_schema::{DocumentId, KeyRange, RangeSet, TableNumber};
 
 use crate::commit::{Change, Commit, IndexId, RequestKey};
 
@@ -43,11 +43,67 @@ impl Points {
     }
 }
 
+/// A set of ranges of indexes: a short list as they came, or merged sets when it is longer.
+#[derive(Clone, Debug, Default)]
+struct Ranges {
+    few: SmallVec<[(IndexId, KeyRange); 2]>,
+    many: BTreeMap<IndexId, RangeSet>,
+}
+
+impl Ranges {
+    fn insert(&mut self, index: IndexId, range: KeyRange) {
+        if self.few.len() < LINEAR_MAX {
+            // Reading the same again is common, merging what touches is not worth its cost here.
+            if !self.few.iter().any(|(other, known)| *other == index && *known == range) {
+                self.few.push((index, range));
+            }
+            return;
+        }
+        if self.many.is_empty() {
+            for (index, range) in &self.few {
+                self.many.entry(*index).or_default().insert(range.clone());
+            }
+        }
+        self.many.entry(index).or_default().insert(range);
+    }
+
+    fn contains(&self, index: IndexId, key: &[u8]) -> bool {
+        if self.many.is_empty() {
+            return self.few.iter().any(|(other, range)| *other == index && range.contains(key));
+        }
+        self.many.get(&index).is_some_and(|ranges| ranges.contains(key))
+    }
+
+    fn has_table(&self, table: TableNumber) -> bool {
+        if self.many.is_empty() {
+            return self.few.iter().any(|(index, _)| index.table == table);
+        }
+        let first = IndexId { table, index: 0 };
+        self.many.range(first..).next().is_some_and(|(index, _)| index.table == table)
+    }
+
+    fn n_intervals(&self) -> usize {
+        if self.many.is_empty() {
+            return self.few.iter().filter(|(index, _)| !is_system(*index)).count();
+        }
+        self.many.iter().filter(|(index, _)| !is_system(**index)).map(|(_, ranges)| ranges.len()).sum()
+    }
+
+    fn for_each(&self, mut each: impl FnMut(IndexId, &KeyRange)) {
+        if self.many.is_empty() {
+            return self.few.iter().for_each(|(index, range)| each(*index, range));
+        }
+        for (index, ranges) in &self.many {
+            ranges.iter().for_each(|range| each(*index, &range));
+        }
+    }
+}
+
 /// What is read, while it grows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
     documents: Points,
-    ranges: SmallVec<[(IndexId, RangeSet); 2]>,
+    ranges: Ranges,
     requests: SmallVec<[RequestKey; 1]>,
     /// Documents among those that count as an interval: looked up by `get`, not only written.
     n_documents_got: usize,
@@ -68,19 +124,13 @@ impl Reads {
 
     /// A range of an index was read. Keys of `by_id` are the bytes of ids.
     pub fn range(&mut self, index: IndexId, range: KeyRange) {
-        match self.ranges.iter_mut().find(|(id, _)| *id == index) {
-            Some((_, ranges)) => ranges.insert(range),
-            None => {
-                let mut ranges = RangeSet::default();
-                ranges.insert(range);
-                self.ranges.push((index, ranges));
-            }
-        }
+        self.ranges.insert(index, range);
     }
 
     /// A name of the system was looked up.
     pub fn name(&mut self, index: IndexId, name: &str) {
-        self.range(index, point(name.as_bytes()));
+        let end = [name.as_bytes(), &[0]].concat();
+        self.range(index, KeyRange { start: name.as_bytes().to_vec(), end: Some(end) });
     }
 
     /// The outcome of a request was looked up.
@@ -90,10 +140,10 @@ impl Reads {
         }
     }
 
-    /// How many intervals, overlapping ones merged. Names of the system do not count.
+    /// How many intervals: overlapping ones are merged when there are many, which is when it matters. Names of the
+    /// system do not count.
     pub fn n_intervals(&self) -> usize {
-        let user_tables = self.ranges.iter().filter(|(index, _)| !is_system(*index));
-        self.n_documents_got + user_tables.map(|(_, ranges)| ranges.len()).sum::<usize>()
+        self.n_documents_got + self.ranges.n_intervals()
     }
 
     /// The first change of a commit that touches what was read.
@@ -105,13 +155,10 @@ impl Reads {
         match change {
             Change::Request(key) => self.requests.contains(key),
             Change::Document { id, .. } if self.documents.contains(id) => true,
-            Change::Document { id, .. } if !self.ranges.iter().any(|(index, _)| index.table == id.table) => false,
+            Change::Document { id, .. } if !self.ranges.has_table(id.table) => false,
             Change::Document { .. } | Change::System { .. } => {
                 let mut found = false;
-                change.for_each_key(|changed, key| {
-                    found =
-                        found || self.ranges.iter().any(|(index, ranges)| *index == changed && ranges.contains(key));
-                });
+                change.for_each_key(|index, key| found = found || self.ranges.contains(index, key));
                 found
             }
         }
@@ -120,14 +167,6 @@ impl Reads {
 
 fn is_system(index: IndexId) -> bool {
     index == IndexId::TABLE_NAMES || index == IndexId::ENVIRONMENT_VARIABLES
-}
-
-/// The range that holds one key.
-pub(crate) fn point(key: &[u8]) -> KeyRange {
-    let mut end = Vec::with_capacity(key.len() + 1);
-    end.extend_from_slice(key);
-    end.push(0);
-    KeyRange { start: key.to_vec(), end: Some(end) }
 }
 
 /// What a transaction has read. Cheap to clone.
@@ -148,14 +187,15 @@ impl ReadSet {
 
     /// Whether nothing was read.
     pub fn is_empty(&self) -> bool {
-        self.reads.ranges.is_empty() && self.reads.documents.few.is_empty() && self.reads.requests.is_empty()
+        let Reads { documents, ranges, requests, n_documents_got: _ } = &*self.reads;
+        documents.few.is_empty() && ranges.few.is_empty() && requests.is_empty()
     }
 
     pub(crate) fn documents(&self) -> impl Iterator<Item = DocumentId> {
         self.reads.documents.iter()
     }
 
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = (IndexId, &RangeSet)> {
-        self.reads.ranges.iter().map(|(index, ranges)| (*index, ranges))
+    pub(crate) fn for_each_range(&self, each: impl FnMut(IndexId, &KeyRange)) {
+        self.reads.ranges.for_each(each);
     }
 }

@@ -48,8 +48,15 @@ pub(crate) enum Step<'a> {
 }
 
 /// The steps of one commit, as bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CommitBytes(Vec<u8>);
+
+impl Default for CommitBytes {
+    fn default() -> Self {
+        // Two small documents and an outcome.
+        CommitBytes(Vec::with_capacity(512))
+    }
+}
 
 impl CommitBytes {
     pub fn push(&mut self, step: &Step<'_>) {

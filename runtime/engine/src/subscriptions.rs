@@ -39,12 +39,9 @@ impl<K: Clone + Eq + Hash> Subscriptions<K> {
         for id in reads.documents() {
             self.documents.entry(id).or_default().push(key.clone());
         }
-        for (index, ranges) in reads.ranges() {
-            let intervals = self.ranges.entry(index).or_default();
-            for range in ranges.iter() {
-                intervals.insert(&range.start, range.end.as_deref(), key.clone());
-            }
-        }
+        reads.for_each_range(|index, range| {
+            self.ranges.entry(index).or_default().insert(&range.start, range.end.as_deref(), key.clone());
+        });
         self.registered.insert(key, reads.clone());
     }
 
@@ -58,15 +55,13 @@ impl<K: Clone + Eq + Hash> Subscriptions<K> {
                 self.documents.remove(&id);
             }
         }
-        for (index, ranges) in reads.ranges() {
-            let Some(intervals) = self.ranges.get_mut(&index) else { continue };
-            for range in ranges.iter() {
-                intervals.remove(&range.start, range.end.as_deref(), key);
-            }
+        reads.for_each_range(|index, range| {
+            let Some(intervals) = self.ranges.get_mut(&index) else { return };
+            intervals.remove(&range.start, range.end.as_deref(), key);
             if intervals.is_empty() {
                 self.ranges.remove(&index);
             }
-        }
+        });
     }
 
     /// Those whose read sets a commit touched, each once, in an order that depends on the history alone.

@@ -17,12 +17,20 @@ use crate::key::{Key, KeyLike, Probe, bounds};
 /// What orders a keyspace: ids of documents, or keys of an index.
 pub(crate) trait SpaceKey: Ord + Clone {
     /// The key as bytes, in whose order it sorts.
-    fn bytes(&self) -> &[u8];
+    type Bytes<'a>: AsRef<[u8]>
+    where
+        Self: 'a;
+
+    /// The key as bytes.
+    fn bytes(&self) -> Self::Bytes<'_>;
+
     /// The keys in an interval of bytes.
     fn range<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'a, Self, V>;
 }
 
 impl SpaceKey for Key {
+    type Bytes<'a> = &'a [u8];
+
     fn bytes(&self) -> &[u8] {
         KeyLike::bytes(self)
     }
@@ -36,13 +44,32 @@ impl SpaceKey for Key {
     }
 }
 
-impl SpaceKey for InternalId {
-    fn bytes(&self) -> &[u8] {
-        &self.0
+/// The id of a document as a number, which sorts as the id does and is compared at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct IdKey(u128);
+
+impl IdKey {
+    pub fn id(self) -> InternalId {
+        InternalId(self.0.to_be_bytes())
+    }
+}
+
+impl From<InternalId> for IdKey {
+    fn from(id: InternalId) -> Self {
+        IdKey(u128::from_be_bytes(id.0))
+    }
+}
+
+impl SpaceKey for IdKey {
+    type Bytes<'a> = [u8; 16];
+
+    fn bytes(&self) -> [u8; 16] {
+        self.0.to_be_bytes()
     }
 
     fn range<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
-        id_bounds(start, end).map_or_else(btree_map::Range::default, |bounds| map.range(bounds))
+        let bounds = id_bounds(start, end).map(|(lower, upper)| (lower.map(IdKey::from), upper.map(IdKey::from)));
+        bounds.map_or_else(btree_map::Range::default, |bounds| map.range(bounds))
     }
 }
 
@@ -181,7 +208,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     }
 
     fn key_bytes(key: &K) -> usize {
-        size_of::<K>() + key.bytes().len()
+        size_of::<K>() + key.bytes().as_ref().len()
     }
 
     /// About the memory it takes, bytes.
@@ -198,7 +225,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         match self.slots.get(key).and_then(|slot| slot.at(snapshot)) {
             Some(Version { value: Some(value), .. }) => Known::Present(value),
             Some(Version { value: None, .. }) => Known::Absent,
-            None if self.resident.covers_key(key.bytes()) => Known::Absent,
+            None if self.resident.covers_key(key.bytes().as_ref()) => Known::Absent,
             None => Known::Unknown,
         }
     }
@@ -330,7 +357,8 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
             runs.push((first, self.hand.clone()));
         }
         for (first, next) in runs {
-            self.resident.remove(first.bytes(), next.as_ref().map(SpaceKey::bytes));
+            let next = next.as_ref().map(SpaceKey::bytes);
+            self.resident.remove(first.bytes().as_ref(), next.as_ref().map(AsRef::as_ref));
         }
         for key in &gone {
             self.drop_slot(key);

@@ -101,7 +101,7 @@ mod tests {
         let end = to.map(|to| [to]);
         let interval = (&[from][..], end.as_ref().map(|end| &end[..]));
         let walk = space.walk(interval, order, Timestamp(snapshot), |key, _| {
-            keys.push(key.bytes()[0]);
+            keys.push(SpaceKey::bytes(key)[0]);
             if keys.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         (keys, walk)

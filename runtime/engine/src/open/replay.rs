@@ -91,6 +91,6 @@ fn write(
         }
     }
     let value = stored.map(|stored| Stored { keys: keys.map_or_else(OnceLock::new, OnceLock::from), ..stored });
-    space.documents.push(&id.internal, Version { ts, value }, || None, ts);
+    space.documents.push(&id.internal.into(), Version { ts, value }, || None, ts);
     Ok(())
 }

@@ -105,8 +105,8 @@ fn exact_id(index: IndexId, key: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The part of an interval that a step has read: up to the last row, or all of it.
-pub(super) fn read_up_to(interval: &KeyRange, order: Order, last: Option<&[u8]>, done: bool) -> KeyRange {
-    let mut read = interval.clone();
+pub(super) fn read_up_to(interval: KeyRange, order: Order, last: Option<&[u8]>, done: bool) -> KeyRange {
+    let mut read = interval;
     if let Some(last) = last.filter(|_| !done) {
         match order {
             Order::Asc => read.end = Some(next(last)),

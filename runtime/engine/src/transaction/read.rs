@@ -12,7 +12,7 @@ use super::{Transaction, TxState, range};
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
 use crate::load::Loading;
-use crate::memory::{Gap, Known, SpaceKey, Stored, TableSpace, Walk};
+use crate::memory::{Gap, Known, Stored, TableSpace, Walk};
 use crate::storage::StorageError;
 use crate::writes::{Write, Writes};
 
@@ -87,7 +87,7 @@ impl Transaction {
 
     /// What memory knows of a document at the snapshot; `None` when the base must be asked.
     pub(super) fn find_in_memory(&self, table: &Table, id: InternalId) -> Option<Option<Stored>> {
-        match table.memory.read().documents.get(&id, self.snapshot) {
+        match table.memory.read().documents.get(&id.into(), self.snapshot) {
             Known::Present(stored) => Some(Some(stored.clone())),
             Known::Absent => Some(None),
             Known::Unknown => None,
@@ -101,14 +101,14 @@ impl Transaction {
             Err(error) => return Reply::now(Err(error)),
         };
         if let Attempt::Complete(rows, done) = self.attempt(&step) {
-            return Reply::now(self.finish(&step, rows, done));
+            return Reply::now(self.finish(step, rows, done));
         }
         let this = self.strong();
         Reply::Later(Box::pin(async move {
             let _loading = Loading::begin(&this.shared);
             loop {
                 let loaded = match this.attempt(&step) {
-                    Attempt::Complete(rows, done) => return this.finish(&step, rows, done),
+                    Attempt::Complete(rows, done) => return this.finish(step, rows, done),
                     Attempt::Gap(gap) => {
                         this.shared.load_gap(&step.table, step.index.index, &gap, step.order, step.limit).await
                     }
@@ -142,12 +142,13 @@ impl Transaction {
         let mut merge = Merge::new(step, &state.writes);
         let interval = (&step.interval.start[..], step.interval.end.as_deref());
         let walk = if step.index.index == IndexId::BY_ID {
-            space.documents.walk(interval, step.order, self.snapshot, |id, stored| {
-                merge.visit(id.bytes(), *id, |_| Some((step.row_key(*id), stored.clone())))
+            space.documents.walk(interval, step.order, self.snapshot, |key, stored| {
+                let id = key.id();
+                merge.visit(&id.0, id, |_| Some((step.row_key(id), stored.clone())))
             })
         } else if let Some(index) = space.index(step.index.index) {
             index.entries.walk(interval, step.order, self.snapshot, |key, id| {
-                merge.visit(key.bytes(), *id, |missing| {
+                merge.visit(key.shared(), *id, |missing| {
                     let stored = self.document_of_entry(&space, *id, missing)?;
                     Some((key.shared().clone(), stored))
                 })
@@ -160,7 +161,7 @@ impl Transaction {
 
     /// The document that an index entry leads to; `None` when memory lacks it, which is noted.
     fn document_of_entry(&self, space: &TableSpace, id: InternalId, missing: &mut Vec<InternalId>) -> Option<Stored> {
-        match space.documents.get(&id, self.snapshot) {
+        match space.documents.get(&id.into(), self.snapshot) {
             Known::Present(stored) => Some(stored.clone()),
             // An entry without its document: only in a damaged base.
             Known::Absent => None,
@@ -172,11 +173,11 @@ impl Transaction {
     }
 
     /// Notes what was read, counts it and hands it out.
-    fn finish(&self, step: &Step, rows: Vec<Row>, done: bool) -> Result<Batch, DbError> {
+    fn finish(&self, step: Step, rows: Vec<Row>, done: bool) -> Result<Batch, DbError> {
         let mut state = self.state();
         self.check_kept(&mut state)?;
         let last = rows.last().map(|row| if step.is_by_id() { &row.id.0[..] } else { &row.key[..] });
-        state.reads.range(step.index, range::read_up_to(&step.interval, step.order, last, done));
+        state.reads.range(step.index, range::read_up_to(step.interval, step.order, last, done));
         let place = || format!("the index `{}.{}`", step.table.name, step.table.index_name(step.index.index));
         self.check_intervals(&state, place)?;
         let mut batch = Batch { rows: Vec::with_capacity(rows.len()), done };

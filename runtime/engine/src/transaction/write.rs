@@ -128,10 +128,10 @@ impl Transaction {
         let Some(table) = self.table_numbered(state, id.table) else {
             return Tried::Done(Err(nonexistent(operation.name(), &id)));
         };
-        let (old, current) = match state.writes.get(&id) {
-            Some(write) => (None, write.new.clone()),
+        let (first, current) = match state.writes.get(&id) {
+            Some(write) => (false, write.new.clone()),
             None => match self.find_in_memory(&table, id.internal) {
-                Some(found) => (found.clone(), found),
+                Some(found) => (true, found),
                 None => return Tried::Unknown(table),
             },
         };
@@ -139,17 +139,17 @@ impl Transaction {
             return Tried::Done(Err(error));
         }
         let Some(current) = current else { return Tried::Done(Err(nonexistent(operation.name(), &id))) };
-        Tried::Done(self.apply(state, &table, id, old, &current, operation))
+        Tried::Done(self.apply(state, &table, id, current, first, operation))
     }
 
-    /// `old` is the document at the snapshot, when this is the transaction's first write to it.
+    /// `current` is the document at the snapshot when this is the transaction's first write to it.
     fn apply(
         &self,
         state: &mut TxState,
         table: &Arc<Table>,
         id: DocumentId,
-        old: Option<Stored>,
-        current: &Stored,
+        current: Stored,
+        first: bool,
         operation: Operation<'_>,
     ) -> Result<(), DbError> {
         let text = match operation {
@@ -160,7 +160,7 @@ impl Transaction {
             Operation::Replace(Fields::Typed(fields)) => Some(document::stored(current.creation_time, &id, fields)),
             Operation::Patch(Fields::Untyped(patch)) => {
                 let numbers = super::Numbers { tx: self, state: RefCell::new(state) };
-                Some(values::patched(table, &id, current, patch, &numbers)?)
+                Some(values::patched(table, &id, &current, patch, &numbers)?)
             }
             Operation::Replace(Fields::Untyped(fields)) => {
                 let numbers = super::Numbers { tx: self, state: RefCell::new(state) };
@@ -171,7 +171,7 @@ impl Transaction {
             return Ok(());
         }
         let corrupt = |error: StorageError| DbError::Storage(error.to_string().into());
-        let current_keys = table.fill_keys(&id, current).map_err(corrupt)?;
+        let current_keys = table.fill_keys(&id, &current).map_err(corrupt)?;
         let new = match text {
             None => None,
             Some(text) => {
@@ -179,19 +179,15 @@ impl Transaction {
                 let keys = if touches_index(table, operation) {
                     let keys = table.keys(&new.json, new.creation_time, &id).map_err(corrupt)?;
                     // The same keys are shared, so that a commit sees at once that no entry moves.
-                    if keys == current_keys { current_keys.clone() } else { keys }
+                    if keys == current_keys { current_keys } else { keys }
                 } else {
-                    current_keys.clone()
+                    current_keys
                 };
                 Some(Stored { keys: OnceLock::from(keys), ..new })
             }
         };
         self.count_write(state, new.as_ref())?;
-        // The clone knows its keys: they were filled in after it was made.
-        let old = old.inspect(|old| {
-            old.keys.get_or_init(|| current_keys.clone());
-        });
-        state.writes.put(id, table, old, new);
+        state.writes.put(id, table, first.then_some(current), new);
         Ok(())
     }
 
