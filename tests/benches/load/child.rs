@@ -1,0 +1,72 @@
+//! A process that this one starts, waits for, and ends.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::failure::Failure;
+
+/// How long a process may take until it listens.
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// A process that listens on loopback. It is killed when this is dropped.
+pub struct Child {
+    process: std::process::Child,
+    address: SocketAddr,
+}
+
+impl Child {
+    /// Starts a process and waits until it prints the `http://` address where it listens. Its standard input is a pipe
+    /// that closes with this process, however that ends.
+    pub fn start(command: &mut Command) -> Result<Self, Failure> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| Failure::new(format!("{name} cannot be started: {error}")))?;
+        let (said, heard) = mpsc::channel();
+        if let Some(stdout) = process.stdout.take() {
+            // Reads on to the end, so that the process never waits for a full pipe.
+            std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    if let Some(address) = line.split_once("http://").and_then(|(_, rest)| rest.trim().parse().ok()) {
+                        // Whoever waited may be gone already.
+                        let _ = said.send(address);
+                    }
+                }
+            });
+        }
+        match heard.recv_timeout(START_MAX) {
+            Ok(address) => Ok(Child { process, address }),
+            Err(_) => {
+                end(&mut process);
+                Err(Failure::new(format!("{name} did not say where it listens within {} s", START_MAX.as_secs())))
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        end(&mut self.process);
+    }
+}
+
+/// Both fail only when it has ended already.
+fn end(process: &mut std::process::Child) {
+    let _ = process.kill();
+    let _ = process.wait();
+}

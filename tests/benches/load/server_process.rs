@@ -1,0 +1,108 @@
+//! The server that is measured: the example `bench`, as its own process on loopback, with a data folder that goes with it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::child::Child;
+use super::clock::bounded;
+use super::failure::Failure;
+use super::http::HttpClient;
+use super::workload::{ACCOUNTS, INITIAL_BALANCE};
+
+/// Names another executable than the one beside this program.
+const SERVER_VARIABLE: &str = "SYNCLINE_BENCH_SERVER";
+
+/// The server's standard error, in its data folder.
+const LOG: &str = "server.log";
+
+/// Accounts a call makes: well under the documents one mutation may write.
+const ACCOUNTS_A_CALL: u32 = 4000;
+
+/// A running server.
+pub struct ServerProcess {
+    // Declared first: the process ends before its folder is removed.
+    child: Child,
+    data: TempDir,
+}
+
+impl ServerProcess {
+    /// Starts it in a new folder below `parent`.
+    pub fn start(parent: &Path) -> Result<Self, Failure> {
+        let executable = executable()?;
+        let data = TempDir::with_prefix_in("syncline-load-", parent)?;
+        let child = Child::start(
+            Command::new(&executable)
+                .args(["serve", "--host", "127.0.0.1", "--port", "0", "--log", "warn", "--data"])
+                .arg(data.path())
+                .stderr(fs::File::create(data.path().join(LOG))?),
+        );
+        match child {
+            Ok(child) => Ok(ServerProcess { child, data }),
+            Err(failure) => Err(Failure::new(format!("{failure}\nits log:\n{}", read_log(&data)))),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.child.address()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// What it had to warn of so far.
+    pub fn log(&self) -> String {
+        read_log(&self.data)
+    }
+
+    /// Makes the accounts; each is acknowledged when this returns.
+    pub async fn seed(&self) -> Result<(), Failure> {
+        let mut http = HttpClient::open(self.address()).await?;
+        for start in (0..ACCOUNTS).step_by(ACCOUNTS_A_CALL as usize) {
+            let body = format!(
+                r#"{{"path":"seed:seed_range","args":{{"start":{start},"count":{ACCOUNTS_A_CALL},"initial":{INITIAL_BALANCE}}}}}"#
+            );
+            bounded("making accounts", async {
+                let answer = http.post("/api/mutation?format=json", body.as_bytes()).await?;
+                if answer.starts_with(br#"{"status":"success""#) {
+                    Ok(())
+                } else {
+                    Err(Failure::new(String::from_utf8_lossy(answer)))
+                }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn read_log(data: &TempDir) -> String {
+    fs::read_to_string(data.path().join(LOG)).unwrap_or_else(|error| error.to_string())
+}
+
+/// `target/<profile>/examples/bench`, seen from `target/<profile>/deps/load-<hash>`.
+fn executable() -> Result<PathBuf, Failure> {
+    let path = match std::env::var_os(SERVER_VARIABLE) {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let own = std::env::current_exe()?;
+            let profile = own.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+            profile.join("examples").join("bench")
+        }
+    };
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(Failure::new(format!(
+            "there is no server at {}.\nBuild it:  cargo build --release -p syncline --example bench\n\
+             or name another one in {SERVER_VARIABLE}",
+            path.display()
+        )))
+    }
+}
