@@ -18,6 +18,10 @@ use syncline_engine::{
 use syncline_functions::tx::{Fields, Order, Reply, Scan, Tx};
 use syncline_schema::{FieldPath, RangeOp, RangePart, Schema, TableDefinition, Timestamp, Validator, Value};
 
+/// As in the servers that are measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ACCOUNTS: u64 = 100_000;
 
 /// Transfers in flight: 64 clients with 40 each.
