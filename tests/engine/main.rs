@@ -2,6 +2,12 @@
 
 mod conflicts;
 mod durability;
+mod environment;
+mod faults;
+mod limits;
 mod model;
+mod outcomes;
+mod schema;
 mod transactions;
+mod workload;
 mod world;

@@ -199,3 +199,75 @@ impl ReadSet {
         self.reads.ranges.for_each(each);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::DocumentKeys;
+    use syncline_schema::{InternalId, Timestamp};
+
+    const TABLE: TableNumber = TableNumber(10_001);
+    const INDEX: IndexId = IndexId { table: TABLE, index: 2 };
+
+    fn id(n: u8) -> DocumentId {
+        DocumentId { table: TABLE, internal: InternalId([n; 16]) }
+    }
+
+    fn inserted(n: u8, key: u8) -> Commit {
+        let keys: DocumentKeys = Arc::from([(1, Arc::from([0])), (2, Arc::from([key]))]);
+        Commit { ts: Timestamp(1), changes: vec![Change::Document { id: id(n), old: None, new: Some(keys) }] }
+    }
+
+    fn range(from: u8, to: u8) -> KeyRange {
+        KeyRange { start: vec![from], end: Some(vec![to]) }
+    }
+
+    /// The same answers, whether few or many things were read.
+    #[test]
+    fn few_and_many_are_looked_up_alike() {
+        for n_more in [0, LINEAR_MAX as u8, 60] {
+            let mut reads = Reads::default();
+            reads.document_got(id(7));
+            reads.range(INDEX, range(10, 20));
+            for n in 0..n_more {
+                reads.document_got(id(100 + n));
+                reads.range(INDEX, range(101 + 2 * n % 100, 102 + 2 * n % 100));
+            }
+            let touched = |n, key| reads.touched(&inserted(n, key)).is_some();
+            assert!(touched(7, 0) && touched(1, 10) && touched(1, 19));
+            assert!(!touched(1, 9) && !touched(1, 20));
+            assert_eq!(touched(100, 0), n_more > 0);
+            assert_eq!(touched(1, 101), n_more > 0);
+        }
+    }
+
+    #[test]
+    fn intervals_count_once() {
+        let mut reads = Reads::default();
+        for _ in 0..3 {
+            reads.document_got(id(1));
+            reads.range(INDEX, range(1, 2));
+            reads.name(IndexId::TABLE_NAMES, "users");
+        }
+        reads.document_written(id(2));
+        assert_eq!(reads.n_intervals(), 2);
+        for n in 0..100 {
+            reads.range(INDEX, range(n, n + 2));
+        }
+        assert_eq!(reads.n_intervals(), 2, "they overlap");
+    }
+
+    #[test]
+    fn requests_and_names_are_read_apart() {
+        let key = |request| RequestKey { session: [1; 16], request };
+        let mut reads = Reads::default();
+        reads.request(key(1));
+        reads.name(IndexId::ENVIRONMENT_VARIABLES, "URL");
+        let touched = |change| reads.touched(&Commit { ts: Timestamp(1), changes: vec![change] }).is_some();
+        assert!(touched(Change::Request(key(1))) && !touched(Change::Request(key(2))));
+        let name = |index, name: &str| Change::System { index, key: name.as_bytes().into() };
+        assert!(touched(name(IndexId::ENVIRONMENT_VARIABLES, "URL")));
+        assert!(!touched(name(IndexId::ENVIRONMENT_VARIABLES, "URLS")));
+        assert!(!touched(name(IndexId::TABLE_NAMES, "URL")));
+    }
+}

@@ -99,3 +99,6 @@ impl<K: Clone + Eq + Hash> Subscriptions<K> {
         self.registered.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
