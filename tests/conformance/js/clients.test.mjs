@@ -3,14 +3,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fresh, quiet, sharedUrl, Watch } from "./support.mjs";
 
-for (const [version, name] of [
-  ["1.24.8", "convex-1-24-8"],
-  ["1.27.5", "convex-1-27"],
-  ["1.48.0", "convex"],
-]) {
-  const { ConvexClient, ConvexHttpClient } = await import(`${name}/browser`);
-  const { anyApi: api } = await import(`${name}/server`);
+// All versions are loaded before the first test is named: the file's `after` would run, and end the server, if there
+// were no test left while another version loads.
+const versions = await Promise.all(
+  [
+    ["1.24.8", "convex-1-24-8"],
+    ["1.27.5", "convex-1-27"],
+    ["1.48.0", "convex"],
+  ].map(async ([version, name]) => [version, await import(`${name}/browser`), await import(`${name}/server`)]),
+);
 
+for (const [version, { ConvexClient, ConvexHttpClient }, { anyApi: api }] of versions) {
   // spec: S119
   test(`npm convex ${version}: a client sees what another one writes`, async () => {
     const url = await sharedUrl();
