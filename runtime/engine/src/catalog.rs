@@ -1,8 +1,8 @@
 //! Which tables and indexes there are. Tables come into being while the engine runs; indexes change only at a start.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value as Json, json};
 use syncline_functions::tx::DbError;
@@ -139,12 +139,12 @@ impl Table {
     }
 
     /// Makes sure that a version's keys are known.
-    pub fn fill_keys(&self, id: &DocumentId, stored: &Stored) -> Result<DocumentKeys, StorageError> {
-        if let Some(keys) = stored.keys.get() {
+    pub fn fill_keys(&self, id: &DocumentId, stored: &mut Stored) -> Result<DocumentKeys, StorageError> {
+        if let Some(keys) = &stored.keys {
             return Ok(keys.clone());
         }
         let keys = self.keys(&stored.json, stored.creation_time, id)?;
-        Ok(stored.keys.get_or_init(|| keys).clone())
+        Ok(stored.keys.insert(keys).clone())
     }
 
     /// Whether a field at the top of documents is in an index, whole or in part.
@@ -223,7 +223,7 @@ pub(crate) fn stored_from_base(json: Arc<str>) -> Result<Stored, StorageError> {
     let creation_time = document::creation_time(&json).ok_or_else(corrupt)?;
     let size = document::measure(&json).ok_or_else(corrupt)?.size;
     let size = u32::try_from(size).unwrap_or(u32::MAX);
-    Ok(Stored { creation_time, json, size, keys: OnceLock::new() })
+    Ok(Stored { creation_time, json, size, keys: None })
 }
 
 /// All tables, at some moment. A new one takes its place when a table comes into being.

@@ -153,8 +153,7 @@ impl<'a> Prepared<'a> {
             self.changes.push(Change::System { index: IndexId::TABLE_NAMES, key: table.name.as_bytes().into() });
         }
         for write in &self.writes {
-            let keys =
-                |stored: &Option<crate::memory::Stored>| stored.as_ref().and_then(|stored| stored.keys.get()).cloned();
+            let keys = |stored: &Option<crate::memory::Stored>| stored.as_ref().and_then(|stored| stored.keys.clone());
             let (old, new) = (keys(&write.old), keys(&write.new));
             let mut removed_keys = Vec::new();
             for (position, (index, key)) in old.iter().flat_map(|old| old.iter()).enumerate() {

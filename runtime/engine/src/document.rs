@@ -67,48 +67,60 @@ pub(crate) fn own_fields(text: &str) -> Option<String> {
     Some(format!("{{{fields}"))
 }
 
-/// The stored text with the fields of a patch put in their places.
+/// A stored text after a patch.
+#[derive(Debug, Default)]
+pub(crate) struct Merged {
+    /// The text; equal to what it was when the patch changes nothing.
+    pub text: String,
+    /// How much larger the document is, by the rules of [`Measure`].
+    pub growth: isize,
+    /// The nesting of what the patch put in, the document itself counted. What was there is no deeper than allowed.
+    pub depth: usize,
+}
+
+/// Puts the fields of a patch into a stored text, in their places. `patched` is told their names, as the text has them.
 ///
-/// `None` when either text is not canonical. The result equals `text` when the patch changes nothing.
-pub(crate) fn merge(text: &str, patch: &str) -> Option<String> {
+/// `None` when either text is not canonical.
+pub(crate) fn merge(text: &str, patch: &str, mut patched: impl FnMut(&str)) -> Option<Merged> {
     let at = head_of(text)?.end;
-    let mut merged = String::with_capacity(text.len() + patch.len());
-    merged.push_str(&text[..at]);
+    let mut merged = Merged { text: String::with_capacity(text.len() + patch.len()), ..Merged::default() };
+    merged.text.push_str(&text[..at]);
     let mut old = Fields::new(&text[at..])?;
     let mut new = Fields::new(patch)?;
     let (mut next_old, mut next_new) = (old.next_field()?, new.next_field()?);
     loop {
-        let field = match (next_old, next_new) {
+        match (next_old, next_new) {
             (None, None) => break,
-            (Some(field), None) => {
+            (Some(before), after) if after.is_none_or(|after| compare_names(before.name, after.name).is_lt()) => {
+                merged.keep(&before);
                 next_old = old.next_field()?;
-                field
             }
-            (None, Some(field)) => {
-                next_new = new.next_field()?;
-                field
-            }
-            (Some(before), Some(after)) => match compare_names(before.name, after.name) {
-                Ordering::Less => {
+            (before, Some(after)) => {
+                patched(after.name);
+                if let Some(before) = before.filter(|before| compare_names(before.name, after.name).is_eq()) {
+                    merged.growth -= before.measure()?.size as isize;
                     next_old = old.next_field()?;
-                    before
                 }
-                order => {
-                    if order == Ordering::Equal {
-                        next_old = old.next_field()?;
-                    }
-                    next_new = new.next_field()?;
-                    after
+                if after.value != UNDEFINED {
+                    let Measure { size, depth } = after.measure()?;
+                    merged.growth += size as isize;
+                    merged.depth = merged.depth.max(1 + depth);
+                    merged.keep(&after);
                 }
-            },
-        };
-        if field.value != UNDEFINED {
-            merged.push(',');
-            merged.push_str(field.whole);
+                next_new = new.next_field()?;
+            }
+            (Some(_), None) => unreachable!("the second case has no other condition"),
         }
     }
-    merged.push('}');
+    merged.text.push('}');
     Some(merged)
+}
+
+impl Merged {
+    fn keep(&mut self, field: &Field<'_>) {
+        self.text.push(',');
+        self.text.push_str(field.whole);
+    }
 }
 
 /// Names as the text has them, quotes left out, in byte order of what they stand for.
@@ -129,6 +141,15 @@ pub(crate) struct Field<'a> {
     pub value: &'a str,
     /// All of it: `"name":value`.
     whole: &'a str,
+}
+
+impl Field<'_> {
+    /// What it adds to the size of its object, and the nesting of its value.
+    fn measure(&self) -> Option<Measure> {
+        let name_len = if self.name.contains('\\') { unescaped(self.name).len() } else { self.name.len() };
+        let value = Scan { text: self.value, at: 0 }.value()?;
+        Some(Measure { size: name_len + 1 + value.size, ..value })
+    }
 }
 
 /// Steps through the top-level fields of an object's text.
@@ -161,7 +182,7 @@ impl<'a> Fields<'a> {
         let name = &scan.text[start + 1..scan.at - 1];
         scan.expect(b':')?;
         let value_start = scan.at;
-        scan.value()?;
+        scan.skip_value()?;
         Some(Some(Field { name, value: &scan.text[value_start..scan.at], whole: &scan.text[start..scan.at] }))
     }
 }
@@ -239,8 +260,20 @@ impl Scan<'_> {
         Some(len)
     }
 
+    /// Steps over a value that need not be measured.
+    fn skip_value(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            b'{' | b'[' => self.value().map(drop),
+            _ => self.scalar().map(drop),
+        }
+    }
+
     /// Steps over a value.
     fn value(&mut self) -> Option<Measure> {
+        if !matches!(self.peek()?, b'{' | b'[' | b'"') {
+            return Some(Measure { size: self.scalar()?, depth: 0 });
+        }
         self.value_from(State { open: SmallVec::new(), measure: Measure::default(), ended: false })
     }
 
@@ -382,8 +415,15 @@ mod tests {
     }
 
     fn check_merge(fields: &str, patch: &str, expected: &str) {
-        let merged = merge(&stored(2.0, &id(), fields), patch).unwrap_or_else(|| panic!("{fields} with {patch}"));
-        assert_eq!(merged, stored(2.0, &id(), expected), "{fields} with {patch}");
+        let (before, mut names) = (stored(2.0, &id(), fields), Vec::new());
+        let merged = merge(&before, patch, |name| names.push(name.to_owned()));
+        let merged = merged.unwrap_or_else(|| panic!("{fields} with {patch}"));
+        assert_eq!(merged.text, stored(2.0, &id(), expected), "{fields} with {patch}");
+        let size = |text: &str| measure(text).unwrap().size as isize;
+        assert_eq!(merged.growth, size(&merged.text) - size(&before), "{fields} with {patch}");
+        let expected: std::collections::BTreeMap<String, serde_json::Value> = serde_json::from_str(patch).unwrap();
+        let names: Vec<_> = names.iter().map(|name| unescaped(name).into_owned()).collect();
+        assert_eq!(names, Vec::from_iter(expected.into_keys()), "{patch}");
     }
 
     /// spec: D53

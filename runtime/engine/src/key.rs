@@ -5,7 +5,6 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
-use std::ops::Bound;
 use std::sync::Arc;
 
 const PREFIX_BYTES: usize = 16;
@@ -75,11 +74,6 @@ impl KeyLike for Probe<'_> {
     }
 }
 
-/// Equal prefixes say nothing about lengths (they are filled up with zeros): then all bytes decide.
-fn compare(a: (u128, &[u8]), b: (u128, &[u8])) -> Ordering {
-    a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1))
-}
-
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
@@ -96,7 +90,7 @@ impl PartialOrd for Key {
 
 impl Ord for Key {
     fn cmp(&self, other: &Self) -> Ordering {
-        compare((self.prefix, &self.bytes), (other.prefix, &other.bytes))
+        self.prefix.cmp(&other.prefix).then_with(|| self.bytes.cmp(&other.bytes))
     }
 }
 
@@ -116,26 +110,14 @@ impl PartialOrd for dyn KeyLike + '_ {
 
 impl Ord for dyn KeyLike + '_ {
     fn cmp(&self, other: &Self) -> Ordering {
-        compare((self.prefix(), self.bytes()), (other.prefix(), other.bytes()))
+        // Equal prefixes say nothing about lengths (they are filled up with zeros): then all bytes decide.
+        self.prefix().cmp(&other.prefix()).then_with(|| self.bytes().cmp(other.bytes()))
     }
 }
 
 impl<'a> Borrow<dyn KeyLike + 'a> for Key {
     fn borrow(&self) -> &(dyn KeyLike + 'a) {
         self
-    }
-}
-
-/// One end of a range of a map, without a key of its own.
-pub(crate) type KeyBound<'a> = Bound<&'a (dyn KeyLike + 'a)>;
-
-/// The bounds of a half-open range whose end may be open. `None` when nothing can lie in it (a map would panic).
-pub(crate) fn bounds<'a>(start: &'a Probe<'a>, end: Option<&'a Probe<'a>>) -> Option<(KeyBound<'a>, KeyBound<'a>)> {
-    let lower: Bound<&(dyn KeyLike + 'a)> = Bound::Included(start);
-    match end {
-        None => Some((lower, Bound::Unbounded)),
-        Some(end) if start.bytes < end.bytes => Some((lower, Bound::Excluded(end))),
-        Some(_) => None,
     }
 }
 

@@ -9,7 +9,7 @@ mod walk;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use syncline_schema::{InternalId, Timestamp};
 
@@ -28,13 +28,13 @@ pub(crate) struct Stored {
     pub json: Arc<str>,
     /// Its size by the rules of values, bytes.
     pub size: u32,
-    /// Where it is in the indexes of its table; found out when it is first written over.
-    pub keys: OnceLock<DocumentKeys>,
+    /// Where it is in the indexes of its table; `None` for what was read from the base and not written since.
+    pub keys: Option<DocumentKeys>,
 }
 
 impl Weigh for Stored {
     fn extra_bytes(&self) -> usize {
-        self.json.len() + self.keys.get().map_or(0, |keys| keys.len() * size_of::<(u32, Arc<[u8]>)>())
+        self.json.len() + self.keys.as_ref().map_or(0, |keys| keys.len() * size_of::<(u32, Arc<[u8]>)>())
     }
 }
 
@@ -81,8 +81,8 @@ impl TableSpace {
         ts: Timestamp,
         horizon: Timestamp,
     ) {
-        let old_keys = old.and_then(|old| old.keys.get());
-        let new_keys = new.as_ref().and_then(|new| new.keys.get()).cloned();
+        let old_keys = old.and_then(|old| old.keys.as_ref());
+        let new_keys = new.as_ref().and_then(|new| new.keys.as_ref()).cloned();
         let same = matches!((old_keys, &new_keys), (Some(old), Some(new)) if Arc::ptr_eq(old, new));
         self.documents.push(&id.into(), Version { ts, value: new }, || old.cloned(), horizon);
         if same {

@@ -40,7 +40,7 @@ impl Write {
         if index == IndexId::BY_ID {
             return Some(&self.id.internal.0);
         }
-        new.keys.get()?.iter().find(|(number, _)| *number == index).map(|(_, key)| &**key)
+        new.keys.as_ref()?.iter().find(|(number, _)| *number == index).map(|(_, key)| &**key)
     }
 }
 
@@ -121,7 +121,7 @@ impl Writes {
         let table = write.id.table;
         let by_id = write.new.iter().map(|_| (IndexId::BY_ID, Arc::from(write.id.internal.0)));
         let others =
-            write.new.as_ref().and_then(|new| new.keys.get()).into_iter().flat_map(|keys| keys.iter().cloned());
+            write.new.as_ref().and_then(|new| new.keys.as_ref()).into_iter().flat_map(|keys| keys.iter().cloned());
         by_id.chain(others).map(move |(index, key)| (IndexId { table, index }, key))
     }
 

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use syncline_schema::{InternalId, Timestamp};
 
 use super::residency::Residency;
-use crate::key::{Key, KeyLike, Probe, bounds};
+use crate::key::{Key, KeyLike, Probe};
 
 /// What orders a keyspace: ids of documents, or keys of an index.
 pub(crate) trait SpaceKey: Ord + Clone {
@@ -24,8 +24,12 @@ pub(crate) trait SpaceKey: Ord + Clone {
     /// The key as bytes.
     fn bytes(&self) -> Self::Bytes<'_>;
 
-    /// The keys in an interval of bytes.
-    fn range<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'a, Self, V>;
+    /// The entries from a key on. Where to stop is found on the way: a map looks for both ends of a range first, and
+    /// most ranges hold a handful.
+    fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V>;
+
+    /// The entries before a key.
+    fn entries_before<'a, V>(map: &'a BTreeMap<Self, V>, end: Option<&[u8]>) -> btree_map::Range<'a, Self, V>;
 }
 
 impl SpaceKey for Key {
@@ -35,11 +39,15 @@ impl SpaceKey for Key {
         KeyLike::bytes(self)
     }
 
-    fn range<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
-        let (start, end) = (Probe::new(start), end.map(Probe::new));
-        match bounds(&start, end.as_ref()) {
-            Some(bounds) => map.range::<dyn KeyLike, _>(bounds),
-            None => btree_map::Range::default(),
+    fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V> {
+        let start = Probe::new(start);
+        map.range::<dyn KeyLike, _>((Bound::Included(&start as &dyn KeyLike), Bound::Unbounded))
+    }
+
+    fn entries_before<'a, V>(map: &'a BTreeMap<Self, V>, end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
+        match end.map(Probe::new) {
+            None => map.range::<dyn KeyLike, _>(..),
+            Some(end) => map.range::<dyn KeyLike, _>((Bound::Unbounded, Bound::Excluded(&end as &dyn KeyLike))),
         }
     }
 }
@@ -67,8 +75,13 @@ impl SpaceKey for IdKey {
         self.0.to_be_bytes()
     }
 
-    fn range<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
-        let bounds = id_bounds(start, end).map(|(lower, upper)| (lower.map(IdKey::from), upper.map(IdKey::from)));
+    fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V> {
+        let bounds = id_bounds(start, None).map(|(lower, upper)| (lower.map(IdKey::from), upper.map(IdKey::from)));
+        bounds.map_or_else(btree_map::Range::default, |bounds| map.range(bounds))
+    }
+
+    fn entries_before<'a, V>(map: &'a BTreeMap<Self, V>, end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
+        let bounds = id_bounds(&[], end).map(|(lower, upper)| (lower.map(IdKey::from), upper.map(IdKey::from)));
         bounds.map_or_else(btree_map::Range::default, |bounds| map.range(bounds))
     }
 }
@@ -230,9 +243,14 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         }
     }
 
-    /// The slots of an interval.
-    pub fn range(&self, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'_, K, Slot<V>> {
-        K::range(&self.slots, start, end)
+    /// The slots from a key on.
+    pub fn slots_from(&self, start: &[u8]) -> btree_map::Range<'_, K, Slot<V>> {
+        K::entries_from(&self.slots, start)
+    }
+
+    /// The slots before a key.
+    pub fn slots_before(&self, end: Option<&[u8]>) -> btree_map::Range<'_, K, Slot<V>> {
+        K::entries_before(&self.slots, end)
     }
 
     /// Adds a version that the base lacks. `before` is what the key held until now, in case memory does not know.

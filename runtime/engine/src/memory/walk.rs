@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use syncline_functions::tx::Order;
 use syncline_schema::Timestamp;
 
-use super::keyspace::{Keyspace, SpaceKey, Weigh};
+use super::keyspace::{Keyspace, Slot, SpaceKey, Weigh};
 
 /// Where a walk ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,14 +51,20 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         let Some(from) = from else {
             return Walk::Gap(Gap { start: start.to_vec(), end: end.map(<[u8]>::to_vec) });
         };
-        let mut visit = |(key, slot): (&K, &super::keyspace::Slot<V>)| match slot.value_at(snapshot) {
+        let mut visit = |key: &K, slot: &Slot<V>| match slot.value_at(snapshot) {
             Some(value) => visit(key, value),
             None => ControlFlow::Continue(()),
         };
-        let mut slots = self.range(from, to);
         let stopped = match order {
-            Order::Asc => slots.try_for_each(&mut visit),
-            Order::Desc => slots.rev().try_for_each(&mut visit),
+            Order::Asc => self
+                .slots_from(from)
+                .take_while(|(key, _)| to.is_none_or(|to| key.bytes().as_ref() < to))
+                .try_for_each(|(key, slot)| visit(key, slot)),
+            Order::Desc => self
+                .slots_before(to)
+                .rev()
+                .take_while(|(key, _)| key.bytes().as_ref() >= from)
+                .try_for_each(|(key, slot)| visit(key, slot)),
         };
         if stopped.is_break() {
             return Walk::Stopped;

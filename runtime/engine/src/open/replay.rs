@@ -1,6 +1,6 @@
 //! Replaying the log: its commits become what they were in memory, newer than the base.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use syncline_schema::{DocumentId, Timestamp};
 
@@ -90,7 +90,7 @@ fn write(
             index.entries.push(&Key::new(key.clone()), version, || None, ts);
         }
     }
-    let value = stored.map(|stored| Stored { keys: keys.map_or_else(OnceLock::new, OnceLock::from), ..stored });
+    let value = stored.map(|stored| Stored { keys, ..stored });
     space.documents.push(&id.internal.into(), Version { ts, value }, || None, ts);
     Ok(())
 }

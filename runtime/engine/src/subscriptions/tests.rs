@@ -1,3 +1,5 @@
+//! What a commit affects, and what it does not.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! Writing: what the document was, what it becomes, and what stands in the way.
 
 use std::cell::RefCell;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared as SharedFuture};
@@ -11,8 +11,8 @@ use syncline_schema::{DocumentId, InternalId, KeyRange, TableNumber, check_ident
 use super::values;
 use super::{Access, Transaction, TxState};
 use crate::catalog::Table;
-use crate::commit::IndexId;
-use crate::document;
+use crate::commit::{DocumentKeys, IndexId};
+use crate::document::{self, Measure, Merged};
 use crate::load::Loading;
 use crate::memory::Stored;
 use crate::storage::StorageError;
@@ -148,42 +148,41 @@ impl Transaction {
         state: &mut TxState,
         table: &Arc<Table>,
         id: DocumentId,
-        current: Stored,
+        mut current: Stored,
         first: bool,
         operation: Operation<'_>,
     ) -> Result<(), DbError> {
-        let text = match operation {
+        let changed = match operation {
             Operation::Delete => None,
-            Operation::Patch(Fields::Typed(patch)) => {
-                Some(document::merge(&current.json, patch).ok_or_else(|| not_canonical(&id))?)
+            Operation::Patch(Fields::Typed(patch)) => Some(patched(table, &id, &current, patch)?),
+            Operation::Replace(Fields::Typed(fields)) => {
+                Some(Changed::whole(&id, document::stored(current.creation_time, &id, fields))?)
             }
-            Operation::Replace(Fields::Typed(fields)) => Some(document::stored(current.creation_time, &id, fields)),
             Operation::Patch(Fields::Untyped(patch)) => {
                 let numbers = super::Numbers { tx: self, state: RefCell::new(state) };
-                Some(values::patched(table, &id, &current, patch, &numbers)?)
+                Some(Changed::whole(&id, values::patched(table, &id, &current, patch, &numbers)?)?)
             }
             Operation::Replace(Fields::Untyped(fields)) => {
                 let numbers = super::Numbers { tx: self, state: RefCell::new(state) };
-                Some(values::replaced(table, &id, current.creation_time, fields, &numbers)?)
+                Some(Changed::whole(&id, values::replaced(table, &id, current.creation_time, fields, &numbers)?)?)
             }
         };
-        if text.as_deref() == Some(&*current.json) {
+        if changed.as_ref().is_some_and(|changed| *changed.text == *current.json) {
             return Ok(());
         }
-        let corrupt = |error: StorageError| DbError::Storage(error.to_string().into());
-        let current_keys = table.fill_keys(&id, &current).map_err(corrupt)?;
-        let new = match text {
+        let current_keys = table.fill_keys(&id, &mut current).map_err(corrupt)?;
+        let new = match changed {
             None => None,
-            Some(text) => {
-                let new = self.measured(table, &id, current.creation_time, text)?;
-                let keys = if touches_index(table, operation) {
-                    let keys = table.keys(&new.json, new.creation_time, &id).map_err(corrupt)?;
+            Some(changed) => {
+                self.check_size(table, &id, changed.measure)?;
+                let keys = if changed.may_move {
+                    let keys = table.keys(&changed.text, current.creation_time, &id).map_err(corrupt)?;
                     // The same keys are shared, so that a commit sees at once that no entry moves.
                     if keys == current_keys { current_keys } else { keys }
                 } else {
                     current_keys
                 };
-                Some(Stored { keys: OnceLock::from(keys), ..new })
+                Some(changed.stored(current.creation_time, keys))
             }
         };
         self.count_write(state, new.as_ref())?;
@@ -212,10 +211,10 @@ impl Transaction {
                 values::inserted(&table, &id, creation_time, fields, &numbers)?
             }
         };
-        let new = self.measured(&table, &id, creation_time, text)?;
-        let keys = table.keys(&new.json, creation_time, &id);
-        let keys = keys.map_err(|error| DbError::Storage(error.to_string().into()))?;
-        let new = Stored { keys: OnceLock::from(keys), ..new };
+        let new = Changed::whole(&id, text)?;
+        self.check_size(&table, &id, new.measure)?;
+        let keys = table.keys(&new.text, creation_time, &id).map_err(corrupt)?;
+        let new = new.stored(creation_time, keys);
         self.count_write(&mut state, Some(&new))?;
         state.next_creation_time = Some(creation_time.next_up());
         state.reads.document_written(id);
@@ -255,10 +254,8 @@ impl Transaction {
         }
     }
 
-    /// A version with its size, which is checked; its keys are still to be found.
-    fn measured(&self, table: &Table, id: &DocumentId, creation_time: f64, text: String) -> Result<Stored, DbError> {
+    fn check_size(&self, table: &Table, id: &DocumentId, measure: Measure) -> Result<(), DbError> {
         let limits = &self.shared.config.limits;
-        let measure = document::measure(&text).ok_or_else(|| not_canonical(id))?;
         let (size, depth) = (measure.size as u64, measure.depth as u64);
         if size > limits.document_bytes_max {
             let text = format!(
@@ -275,8 +272,7 @@ impl Transaction {
             );
             return Err(DbError::refused("TooNestedError", text));
         }
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
-        Ok(Stored { creation_time, json: text.into(), size, keys: OnceLock::new() })
+        Ok(())
     }
 
     fn count_write(&self, state: &mut TxState, new: Option<&Stored>) -> Result<(), DbError> {
@@ -298,18 +294,37 @@ impl Transaction {
     }
 }
 
-/// Whether an operation writes a field that an index has.
-fn touches_index(table: &Table, operation: Operation<'_>) -> bool {
-    let Operation::Patch(Fields::Typed(patch)) = operation else { return true };
-    let Some(mut fields) = document::Fields::new(patch) else { return true };
-    loop {
-        match fields.next_field() {
-            Some(Some(field)) if table.is_indexed(field.name) => return true,
-            Some(Some(_)) => {}
-            Some(None) => return false,
-            None => return true,
-        }
+/// The new text of a document.
+struct Changed {
+    text: String,
+    measure: Measure,
+    /// Whether its keys may be others than before.
+    may_move: bool,
+}
+
+impl Changed {
+    /// A text that is new as a whole.
+    fn whole(id: &DocumentId, text: String) -> Result<Self, DbError> {
+        let measure = document::measure(&text).ok_or_else(|| not_canonical(id))?;
+        Ok(Changed { text, measure, may_move: true })
     }
+
+    fn stored(self, creation_time: f64, keys: DocumentKeys) -> Stored {
+        let size = u32::try_from(self.measure.size).unwrap_or(u32::MAX);
+        Stored { creation_time, json: self.text.into(), size, keys: Some(keys) }
+    }
+}
+
+fn patched(table: &Table, id: &DocumentId, current: &Stored, patch: &str) -> Result<Changed, DbError> {
+    let mut may_move = false;
+    let merged = document::merge(&current.json, patch, |name| may_move = may_move || table.is_indexed(name));
+    let Merged { text, growth, depth } = merged.ok_or_else(|| not_canonical(id))?;
+    let size = (current.size as usize).saturating_add_signed(growth);
+    Ok(Changed { text, measure: Measure { size, depth }, may_move })
+}
+
+fn corrupt(error: StorageError) -> DbError {
+    DbError::Storage(error.to_string().into())
 }
 
 /// Writes once the writes before it are done and memory knows the document.
