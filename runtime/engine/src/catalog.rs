@@ -223,7 +223,8 @@ pub(crate) fn stored_from_base(json: Arc<str>) -> Result<Stored, StorageError> {
     let creation_time = document::creation_time(&json).ok_or_else(corrupt)?;
     let size = document::measure(&json).ok_or_else(corrupt)?.size;
     let size = u32::try_from(size).unwrap_or(u32::MAX);
-    Ok(Stored { creation_time, json, size, keys: None })
+    let head_len = document::head_len(&json).and_then(|len| u32::try_from(len).ok()).ok_or_else(corrupt)?;
+    Ok(Stored { creation_time, json, size, head_len, keys: None })
 }
 
 /// All tables, at some moment. A new one takes its place when a table comes into being.

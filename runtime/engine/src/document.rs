@@ -55,6 +55,11 @@ fn head_of(text: &str) -> Option<Head<'_>> {
     Some(Head { creation_time, id, end })
 }
 
+/// The length of a stored text before its own fields: up to the comma or brace behind the id.
+pub(crate) fn head_len(text: &str) -> Option<usize> {
+    Some(head_of(text)?.end)
+}
+
 /// The creation time of a stored text. `None` when it is not such a text.
 pub(crate) fn creation_time(text: &str) -> Option<f64> {
     head_of(text)?.creation_time.parse().ok()
@@ -78,26 +83,26 @@ pub(crate) struct Merged {
     pub depth: usize,
 }
 
-/// Puts the fields of a patch into a stored text, in their places. `patched` is told their names, as the text has them.
+/// Puts the fields of a patch into a stored text, in their places: `at` is the length of its [head](head_len).
+/// `patched` is told their names, as the text has them.
 ///
 /// `None` when either text is not canonical.
-pub(crate) fn merge(text: &str, patch: &str, mut patched: impl FnMut(&str)) -> Option<Merged> {
-    let at = head_of(text)?.end;
+pub(crate) fn merge(text: &str, at: usize, patch: &str, mut patched: impl FnMut(&str)) -> Option<Merged> {
     let mut merged = Merged { text: String::with_capacity(text.len() + patch.len()), ..Merged::default() };
-    merged.text.push_str(&text[..at]);
-    let mut old = Fields::new(&text[at..])?;
+    merged.text.push_str(text.get(..at)?);
+    let mut old = Fields::new(text.get(at..)?)?;
     let mut new = Fields::new(patch)?;
     let (mut next_old, mut next_new) = (old.next_field()?, new.next_field()?);
     loop {
         match (next_old, next_new) {
             (None, None) => break,
-            (Some(before), after) if after.is_none_or(|after| compare_names(before.name, after.name).is_lt()) => {
+            (Some(before), after) if after.is_none_or(|after| compare_names(&before, &after).is_lt()) => {
                 merged.keep(&before);
                 next_old = old.next_field()?;
             }
             (before, Some(after)) => {
                 patched(after.name);
-                if let Some(before) = before.filter(|before| compare_names(before.name, after.name).is_eq()) {
+                if let Some(before) = before.filter(|before| compare_names(before, &after).is_eq()) {
                     merged.growth -= before.measure()?.size as isize;
                     next_old = old.next_field()?;
                 }
@@ -123,9 +128,9 @@ impl Merged {
     }
 }
 
-/// Names as the text has them, quotes left out, in byte order of what they stand for.
-fn compare_names(a: &str, b: &str) -> Ordering {
-    if a.contains('\\') || b.contains('\\') { unescaped(a).cmp(&unescaped(b)) } else { a.cmp(b) }
+/// In byte order of what the names stand for.
+fn compare_names(a: &Field<'_>, b: &Field<'_>) -> Ordering {
+    if a.escaped || b.escaped { unescaped(a.name).cmp(&unescaped(b.name)) } else { a.name.cmp(b.name) }
 }
 
 fn unescaped(name: &str) -> Cow<'_, str> {
@@ -137,6 +142,8 @@ fn unescaped(name: &str) -> Cow<'_, str> {
 pub(crate) struct Field<'a> {
     /// Its name without the quotes, escaped as it stands.
     pub name: &'a str,
+    /// Whether the name has escapes.
+    escaped: bool,
     /// The text of its value.
     pub value: &'a str,
     /// All of it: `"name":value`.
@@ -146,7 +153,7 @@ pub(crate) struct Field<'a> {
 impl Field<'_> {
     /// What it adds to the size of its object, and the nesting of its value.
     fn measure(&self) -> Option<Measure> {
-        let name_len = if self.name.contains('\\') { unescaped(self.name).len() } else { self.name.len() };
+        let name_len = if self.escaped { unescaped(self.name).len() } else { self.name.len() };
         let value = Scan { text: self.value, at: 0 }.value()?;
         Some(Measure { size: name_len + 1 + value.size, ..value })
     }
@@ -178,12 +185,13 @@ impl<'a> Fields<'a> {
             return Some(None);
         }
         let start = scan.at;
-        scan.string()?;
+        let name_len = scan.string()?;
         let name = &scan.text[start + 1..scan.at - 1];
+        let escaped = name_len != name.len();
         scan.expect(b':')?;
         let value_start = scan.at;
         scan.skip_value()?;
-        Some(Some(Field { name, value: &scan.text[value_start..scan.at], whole: &scan.text[start..scan.at] }))
+        Some(Some(Field { name, escaped, value: &scan.text[value_start..scan.at], whole: &scan.text[start..scan.at] }))
     }
 }
 
@@ -384,8 +392,7 @@ impl Scan<'_> {
             b't' => (4, 1),
             b'f' => (5, 1),
             b'-' | b'0'..=b'9' => {
-                let len = rest.iter().take_while(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'));
-                (len.count(), 9)
+                (rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']')).unwrap_or(rest.len()), 9)
             }
             _ => return None,
         };
@@ -416,7 +423,8 @@ mod tests {
 
     fn check_merge(fields: &str, patch: &str, expected: &str) {
         let (before, mut names) = (stored(2.0, &id(), fields), Vec::new());
-        let merged = merge(&before, patch, |name| names.push(name.to_owned()));
+        let at = head_len(&before).unwrap();
+        let merged = merge(&before, at, patch, |name| names.push(name.to_owned()));
         let merged = merged.unwrap_or_else(|| panic!("{fields} with {patch}"));
         assert_eq!(merged.text, stored(2.0, &id(), expected), "{fields} with {patch}");
         let size = |text: &str| measure(text).unwrap().size as isize;

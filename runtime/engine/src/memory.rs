@@ -28,6 +28,8 @@ pub(crate) struct Stored {
     pub json: Arc<str>,
     /// Its size by the rules of values, bytes.
     pub size: u32,
+    /// Where in the text its own fields begin; see [`head_len`](crate::document::head_len).
+    pub head_len: u32,
     /// Where it is in the indexes of its table; `None` for what was read from the base and not written since.
     pub keys: Option<DocumentKeys>,
 }
@@ -65,6 +67,19 @@ impl TableSpace {
     /// An index by its number.
     pub fn index_mut(&mut self, number: u32) -> Option<&mut IndexSpace> {
         self.indexes.iter_mut().find(|index| index.number == number)
+    }
+
+    /// Rises whenever eviction lets go of something.
+    pub fn n_evicted(&self) -> u64 {
+        self.documents.n_evicted() + self.indexes.iter().map(|index| index.entries.n_evicted()).sum::<u64>()
+    }
+
+    /// Memory is complete for the table.
+    pub fn set_all_resident(&mut self) {
+        self.documents.set_resident(&[], None);
+        for index in &mut self.indexes {
+            index.entries.set_resident(&[], None);
+        }
     }
 
     /// About the memory it takes, bytes.

@@ -2,6 +2,7 @@
 
 mod replay;
 mod schema_change;
+mod warm_up;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, RwLock};
@@ -63,7 +64,8 @@ pub(crate) async fn open(
     let weak = Arc::downgrade(&shared);
     spawn.spawn("log writer", Box::pin(log_writer::run(weak.clone(), shared.wakes.clone(), head)));
     spawn.spawn("checkpointer", Box::pin(checkpoint::run(weak.clone(), shared.wakes.clone())));
-    spawn.spawn("index dropper", Box::pin(schema_change::drop_indexes(weak)));
+    spawn.spawn("index dropper", Box::pin(schema_change::drop_indexes(weak.clone())));
+    spawn.spawn("warm-up", Box::pin(warm_up::warm_up(weak)));
     Ok(Engine { shared })
 }
 

@@ -5,7 +5,7 @@
 
 mod intervals;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 
 use smallvec::SmallVec;
@@ -20,12 +20,12 @@ use intervals::Intervals;
 pub struct Subscriptions<K> {
     registered: HashMap<K, ReadSet>,
     documents: HashMap<DocumentId, SmallVec<[K; 1]>>,
-    ranges: HashMap<IndexId, Intervals<K>>,
+    ranges: BTreeMap<IndexId, Intervals<K>>,
 }
 
 impl<K> Default for Subscriptions<K> {
     fn default() -> Self {
-        Subscriptions { registered: HashMap::new(), documents: HashMap::new(), ranges: HashMap::new() }
+        Subscriptions { registered: HashMap::new(), documents: HashMap::new(), ranges: BTreeMap::new() }
     }
 }
 
@@ -68,7 +68,8 @@ impl<K: Clone + Eq + Hash> Subscriptions<K> {
     pub fn affected(&self, commit: &Commit) -> Vec<K> {
         let mut found = Vec::new();
         for change in &commit.changes {
-            if let Change::Document { id, .. } = change
+            if !self.documents.is_empty()
+                && let Change::Document { id, .. } = change
                 && let Some(readers) = self.documents.get(id)
             {
                 found.extend(readers.iter().cloned());

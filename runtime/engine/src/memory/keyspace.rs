@@ -211,13 +211,15 @@ pub(crate) struct Keyspace<K, V> {
     dirty: Vec<K>,
     /// Where eviction goes on.
     hand: Option<K>,
+    /// Entries that eviction has let go of, ever.
+    n_evicted: u64,
     bytes: usize,
 }
 
 impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// A keyspace without entries; `resident` tells what that means.
     pub fn new(resident: Residency) -> Self {
-        Keyspace { slots: BTreeMap::new(), resident, dirty: Vec::new(), hand: None, bytes: 0 }
+        Keyspace { slots: BTreeMap::new(), resident, dirty: Vec::new(), hand: None, n_evicted: 0, bytes: 0 }
     }
 
     fn key_bytes(key: &K) -> usize {
@@ -227,6 +229,11 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// About the memory it takes, bytes.
     pub fn bytes(&self) -> usize {
         self.bytes + self.resident.n_intervals() * Residency::INTERVAL_BYTES
+    }
+
+    /// Rises whenever eviction lets go of something.
+    pub fn n_evicted(&self) -> u64 {
+        self.n_evicted
     }
 
     pub fn resident(&self) -> &Residency {
@@ -378,6 +385,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
             let next = next.as_ref().map(SpaceKey::bytes);
             self.resident.remove(first.bytes().as_ref(), next.as_ref().map(AsRef::as_ref));
         }
+        self.n_evicted += gone.len() as u64;
         for key in &gone {
             self.drop_slot(key);
         }

@@ -156,7 +156,8 @@ impl Transaction {
             Operation::Delete => None,
             Operation::Patch(Fields::Typed(patch)) => Some(patched(table, &id, &current, patch)?),
             Operation::Replace(Fields::Typed(fields)) => {
-                Some(Changed::whole(&id, document::stored(current.creation_time, &id, fields))?)
+                let text = document::stored(current.creation_time, &id, fields);
+                Some(Changed::whole(&id, text)?)
             }
             Operation::Patch(Fields::Untyped(patch)) => {
                 let numbers = super::Numbers { tx: self, state: RefCell::new(state) };
@@ -297,6 +298,7 @@ impl Transaction {
 /// The new text of a document.
 struct Changed {
     text: String,
+    head_len: u32,
     measure: Measure,
     /// Whether its keys may be others than before.
     may_move: bool,
@@ -306,21 +308,24 @@ impl Changed {
     /// A text that is new as a whole.
     fn whole(id: &DocumentId, text: String) -> Result<Self, DbError> {
         let measure = document::measure(&text).ok_or_else(|| not_canonical(id))?;
-        Ok(Changed { text, measure, may_move: true })
+        let head_len = document::head_len(&text).and_then(|len| u32::try_from(len).ok());
+        let head_len = head_len.ok_or_else(|| not_canonical(id))?;
+        Ok(Changed { text, head_len, measure, may_move: true })
     }
 
     fn stored(self, creation_time: f64, keys: DocumentKeys) -> Stored {
         let size = u32::try_from(self.measure.size).unwrap_or(u32::MAX);
-        Stored { creation_time, json: self.text.into(), size, keys: Some(keys) }
+        Stored { creation_time, json: self.text.into(), size, head_len: self.head_len, keys: Some(keys) }
     }
 }
 
 fn patched(table: &Table, id: &DocumentId, current: &Stored, patch: &str) -> Result<Changed, DbError> {
     let mut may_move = false;
-    let merged = document::merge(&current.json, patch, |name| may_move = may_move || table.is_indexed(name));
+    let on_field = |name: &str| may_move = may_move || table.is_indexed(name);
+    let merged = document::merge(&current.json, current.head_len as usize, patch, on_field);
     let Merged { text, growth, depth } = merged.ok_or_else(|| not_canonical(id))?;
     let size = (current.size as usize).saturating_add_signed(growth);
-    Ok(Changed { text, measure: Measure { size, depth }, may_move })
+    Ok(Changed { text, head_len: current.head_len, measure: Measure { size, depth }, may_move })
 }
 
 fn corrupt(error: StorageError) -> DbError {
