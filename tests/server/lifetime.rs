@@ -92,3 +92,31 @@ async fn an_action_calls_under_the_identity_it_was_called_under() {
     let request = client.start_action("actions:whoami", json!({})).await;
     assert_eq!(client.response(request).await["result"]["subject"], "user_ada");
 }
+
+/// spec: R11, S85
+#[tokio::test]
+async fn a_stop_answers_what_runs_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("store.sqlite");
+    let start = || {
+        let storage = syncline::Sqlite::open(&file).expect("nobody else has the file");
+        TestServer::start_with(|server| server.storage(storage))
+    };
+    let server = start().await;
+    let mut client = RawClient::connect(server.address()).await;
+    for _ in 0..50 {
+        client.start_mutation("counter:increment", json!({"name": "kept", "by": 1.0})).await;
+    }
+    client.response(0).await;
+    let stopping = tokio::spawn(server.stop());
+    let (said, closed) = client.until_closed().await;
+    let answered = 1 + said.iter().filter(|message| message["type"] == "MutationResponse").count();
+    assert_eq!(closed.code, 1011, "clients come back by themselves after this code");
+    stopping.await.expect("it stops");
+
+    let server = start().await;
+    let mut client = RawClient::connect(server.address()).await;
+    client.subscribe(0, "counter:get", json!({"name": "kept"})).await;
+    let kept = client.until(0, Value::is_number).await.as_f64().expect("a number");
+    assert!(kept >= answered as f64, "{answered} were acknowledged, {kept} are there");
+}
