@@ -1,5 +1,5 @@
-//! A closed loop of calls over WebSocket: so many connections, so many calls in flight on each, and another call for each
-//! answer.
+//! A closed loop of calls over WebSocket: so many connections, so many calls in flight on each (at least three quarters of
+//! them at any time), and another call for each answer.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,6 +13,10 @@ use super::clock::{bounded, now};
 use super::failure::Failure;
 use super::window::{Seen, Window};
 use super::workload::{Spread, Transfers};
+
+/// The part of a connection's calls that must have been answered before others are sent, one in so many. Sent one by
+/// one, most of the time would go into this program's system calls: the load would be what is measured.
+const REFILL: usize = 4;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub struct Load {
     pub pid: u32,
     /// Connections.
     pub connections: usize,
-    /// Calls in flight on each.
+    /// Calls in flight on each, at most.
     pub depth: usize,
     /// Which accounts.
     pub spread: Spread,
@@ -146,7 +150,7 @@ pub async fn gather(mut connections: JoinSet<Result<(Transfers, Tally), Failure>
     Ok((tally, rows))
 }
 
-/// One connection: for each answer another call, and what is ready is written at once.
+/// One connection: for each answer another call, some at once when many are in flight.
 async fn converse(
     mut client: Client,
     peer: Peer,
@@ -163,6 +167,7 @@ async fn converse(
         client.push_text(&message);
         n_sent += 1;
     };
+    let refill = (depth / REFILL).max(1);
     let begun = now();
     for _ in 0..depth {
         send(&mut client);
@@ -179,8 +184,9 @@ async fn converse(
         for sent in in_flight.drain(..n_answers) {
             latencies.push(arrived - sent);
         }
-        if window.goes_on() {
-            for _ in 0..n_answers {
+        let n_free = depth - in_flight.len();
+        if n_free >= refill && window.goes_on() {
+            for _ in 0..n_free {
                 send(&mut client);
                 in_flight.push_back(arrived);
             }

@@ -37,6 +37,15 @@ struct Burst {
     server_cpu: f64,
     client_cpu: f64,
     until_all_ms: f64,
+    until_answered_ms: f64,
+}
+
+/// One write, from its sending on.
+struct Times {
+    /// Until all subscribers had it.
+    all: Duration,
+    /// Until the writer had its answer.
+    answered: Duration,
 }
 
 /// What the subscribers share.
@@ -78,6 +87,7 @@ pub async fn run(bench: &mut Bench<'_>, n: usize) -> Result<(), Failure> {
     line(Quantity::rate("deliveries/s"), |burst| burst.per_second);
     line(Quantity::cost("server CPU, us/delivery"), |burst| burst.server_cpu);
     line(Quantity::cost("until all have it, ms"), |burst| burst.until_all_ms);
+    table.add_plain(&name, "until the writer has its answer, ms", each(&ours, |burst| burst.until_answered_ms));
     table.add_plain(&name, "client CPU, us/delivery", each(&ours, |burst| burst.client_cpu));
     Ok(())
 }
@@ -145,10 +155,12 @@ impl Room {
     /// Writes again and again, each time until all have it; the figures, and how often.
     async fn burst(&mut self, length: Duration) -> Result<(Burst, u32), Failure> {
         let (server_cpu, client_cpu) = (machine::cpu_time(self.pid)?, machine::own_cpu_time()?);
-        let (started, mut times) = (now(), Vec::new());
+        let (started, mut until_all, mut until_answered) = (now(), Vec::new(), Vec::new());
         let mut n_writes = 0;
         while started.elapsed() < length || n_writes < WRITES_MIN {
-            times.push(self.write().await?.as_secs_f64() * 1e3);
+            let times = self.write().await?;
+            until_all.push(times.all.as_secs_f64() * 1e3);
+            until_answered.push(times.answered.as_secs_f64() * 1e3);
             n_writes += 1;
         }
         let n_deliveries = f64::from(n_writes) * self.watch.n_all as f64;
@@ -156,13 +168,14 @@ impl Room {
             per_second: n_deliveries / started.elapsed().as_secs_f64(),
             server_cpu: (machine::cpu_time(self.pid)? - server_cpu).as_secs_f64() * 1e6 / n_deliveries,
             client_cpu: (machine::own_cpu_time()? - client_cpu).as_secs_f64() * 1e6 / n_deliveries,
-            until_all_ms: median(times),
+            until_all_ms: median(until_all),
+            until_answered_ms: median(until_answered),
         };
         Ok((burst, n_writes))
     }
 
-    /// One write; how long it took until all had it.
-    async fn write(&mut self) -> Result<Duration, Failure> {
+    /// One write.
+    async fn write(&mut self) -> Result<Times, Failure> {
         self.watch.n_arrived.store(0, Ordering::Relaxed);
         let mut message = Vec::new();
         WATCHED.write_message(self.n_requests, &mut message);
@@ -174,13 +187,14 @@ impl Room {
         let sent = now();
         self.writer.flush().await?;
         let (writer, watch, subscribers) = (&mut self.writer, &self.watch, &mut self.subscribers);
-        bounded("waiting until all subscribers have a write", async {
+        let answered = bounded("waiting until all subscribers have a write", async {
             // A broadcast answers its writer nothing.
             if watch.expected.is_some() {
                 writer.until(acknowledged).await?;
             }
+            let answered = sent.elapsed();
             tokio::select! {
-                () = watch.all.notified() => Ok(()),
+                () = watch.all.notified() => Ok(answered),
                 Some(ended) = subscribers.join_next() => {
                     ended??;
                     Err(Failure::new("a subscriber ended"))
@@ -189,7 +203,8 @@ impl Room {
         })
         .await?;
         let all_at = watch.all_at.lock().unwrap_or_else(PoisonError::into_inner).take();
-        all_at.map(|at| at - sent).ok_or_else(|| Failure::new("nobody saw a write"))
+        let all = all_at.map(|at| at - sent).ok_or_else(|| Failure::new("nobody saw a write"))?;
+        Ok(Times { all, answered })
     }
 
     /// Of the messages that carried a write.
