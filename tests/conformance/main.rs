@@ -1,8 +1,12 @@
-//! The official clients for JavaScript and Python, unmodified, against servers that their tests start and kill.
+//! The official clients for JavaScript, Python and Rust, unmodified, against servers that their tests start and kill.
 //!
-//! The tests themselves are written in those languages, in the folders beside this file. What needs Node, Python or
+//! The tests themselves are written in those languages, in the folders beside this file and in `rust.rs`. What needs Node, Python or
 //! Chromium is skipped by name where that is missing; `./test` installs them and sets `SYNCLINE_REQUIRE_ALL`, which
 //! makes a failure of every skip.
+
+#[path = "../crash/process.rs"]
+mod process;
+mod rust;
 
 use std::env;
 use std::io::{self, Write};
@@ -32,6 +36,11 @@ fn javascript_errors() {
 #[test]
 fn javascript_paging() {
     node("paging.test.mjs");
+}
+
+#[test]
+fn javascript_timelines_of_a_sign_in() {
+    node("timelines.test.mjs");
 }
 
 #[test]

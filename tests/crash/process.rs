@@ -16,8 +16,13 @@ pub struct Process {
 impl Process {
     /// Starts it on a free port with its data in a folder, and waits until it says where it listens.
     pub fn start(data: &Path) -> Self {
+        Self::start_on(data, 0)
+    }
+
+    /// The same on a port; 0 for a free one.
+    pub fn start_on(data: &Path, port: u16) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_test-app"))
-            .args(["serve", "--port", "0", "--log", "warn", "--data"])
+            .args(["serve", "--log", "warn", "--port", &port.to_string(), "--data"])
             .arg(data)
             .stdout(Stdio::piped())
             .spawn()

@@ -150,6 +150,23 @@ pub mod errors {
     }
 }
 
+/// Values that come back as they went.
+pub mod values {
+    use super::*;
+
+    /// The value.
+    #[query]
+    pub async fn asked(_ctx: &QueryCtx, value: Value) -> Result<Value> {
+        Ok(value)
+    }
+
+    /// The value.
+    #[mutation]
+    pub async fn told(_ctx: &MutationCtx, value: Value) -> Result<Value> {
+        Ok(value)
+    }
+}
+
 /// Who calls.
 pub mod auth {
     use super::*;
@@ -329,6 +346,8 @@ pub fn server() -> syncline::Server {
         errors::add_then_fail,
         errors::panics,
         errors::never,
+        values::asked,
+        values::told,
         auth::whoami,
         auth::sign,
         actions::echo,

@@ -71,7 +71,7 @@ test("errors reach a page with their text and their data", async (t) => {
   });
 });
 
-// spec: S102, S107
+// spec: S102, S107, D81
 test("usePaginatedQuery stays gapless while rows come and go in the middle of its pages", async (t) => {
   if (isChromiumMissing(t)) return;
   const next = random(t);
@@ -102,6 +102,16 @@ test("usePaginatedQuery stays gapless while rows come and go in the middle of it
         return shown.length >= 10 && shown.every((rank, at) => rank === whole[at]);
       }, `a prefix of ${whole}`);
     }
+    const status = () => page.locator("#pages").getAttribute("data-status");
+    await eventually(async () => {
+      if ((await status()) === "CanLoadMore") await page.locator("#more").click();
+      return (await status()) === "Exhausted";
+    }, "the last page");
+    assert.deepEqual(
+      await ranks(page),
+      [...model].sort((a, b) => a - b),
+      "exactly the rows that are there",
+    );
     assert.deepEqual(page.broke, []);
   });
 });

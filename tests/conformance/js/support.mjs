@@ -18,6 +18,8 @@
 //   errors:withData ({data: any})            query     fails as an application's error with that data
 //   errors:nullData ({})                     query     fails as an application's error whose data is null
 //   errors:addThenFail ({list, data: any})   mutation  inserts a row into the list, then fails with that data
+//   values:asked    ({value: any})           query     the value
+//   values:told     ({value: any})           mutation  the value
 //   auth:whoami     ({})                     query     {subject, issuer, tokenIdentifier, name?, email?}, null when anonymous
 //   auth:sign       ({})                     mutation  the subject of the caller, null when anonymous
 //   actions:echo    ({value: any})           action    the value

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
+import { convexToJson, jsonToConvex } from "convex/values";
+import { readFileSync } from "node:fs";
 import { fresh, quiet, sharedUrl, Watch } from "./support.mjs";
 
 const everyKind = {
@@ -22,6 +24,36 @@ test("a value of every kind comes back as it went, on the socket and over HTTP",
     assert.deepStrictEqual(await client.action(api.actions.echo, { value: everyKind }), everyKind);
     const http = new ConvexHttpClient(url, { logger: false });
     assert.deepStrictEqual(await http.action(api.actions.echo, { value: everyKind }), everyKind);
+  } finally {
+    await client.close();
+  }
+});
+
+/** The arguments of a call are one level of their own. */
+const NESTING_MAX_OF_AN_ARGUMENT = 62;
+
+const vectors = JSON.parse(readFileSync(new URL("../../vectors/values.json", import.meta.url))).vectors.filter(
+  ({ raw, decodes, npm, server }) =>
+    raw !== undefined && decodes === "ok" && npm?.ok && server.nesting <= NESTING_MAX_OF_AN_ARGUMENT,
+);
+
+// spec: D135
+test("every vector that the client can represent comes back equal: query, mutation and action, on the socket and over HTTP", async (t) => {
+  const url = await sharedUrl();
+  const [client, http] = [new ConvexClient(url, { logger: quiet() }), new ConvexHttpClient(url, { logger: false })];
+  const text = (value) => JSON.stringify(convexToJson(value));
+  try {
+    for (const { id, raw } of vectors) {
+      const value = jsonToConvex(JSON.parse(raw));
+      for (const caller of [client, http]) {
+        for (const call of ["query", "mutation", "action"]) {
+          const path = { query: api.values.asked, mutation: api.values.told, action: api.actions.echo }[call];
+          assert.equal(text(await caller[call](path, { value })), text(value), `${id} as a ${call}`);
+        }
+      }
+    }
+    assert.ok(vectors.length > 50, `${vectors.length} vectors`);
+    t.diagnostic(`${vectors.length} vectors`);
   } finally {
     await client.close();
   }

@@ -21,6 +21,7 @@ import urllib.request
 
 from convex import ConvexClient, ConvexError, ConvexInt64
 from convex.http_client import ConvexHttpClient
+from convex.values import convex_to_json, json_to_convex
 
 PROGRAM = os.environ.get("SYNCLINE_SERVER")
 PATIENCE_SECONDS = 20
@@ -102,6 +103,24 @@ for _ in range(100):
 """
 
 
+# The arguments of a call are one level of their own.
+NESTING_MAX_OF_AN_ARGUMENT = 62
+
+VECTORS = [
+    vector
+    for vector in json.loads(pathlib.Path(__file__, "../../../vectors/values.json").resolve().read_text())["vectors"]
+    if "raw" in vector
+    and vector["decodes"] == "ok"
+    and vector.get("python", {}).get("ok")
+    and vector["server"]["nesting"] <= NESTING_MAX_OF_AN_ARGUMENT
+]
+
+
+def as_text(value: object) -> str:
+    """Distinguishes what `==` does not: 0.0 and -0.0, and NaN from itself."""
+    return json.dumps(convex_to_json(value), sort_keys=True)
+
+
 _names = 0
 
 
@@ -152,6 +171,18 @@ class SharedServer(unittest.IsolatedAsyncioTestCase):
             "nested": [[], {"deep": {}}],
         }
         self.assertEqual(ConvexClient(self.url).action("actions:echo", {"value": value}), value)
+
+    # spec: D135
+    def test_every_vector_comes_back_equal(self) -> None:
+        socket_client, http = ConvexClient(self.url), ConvexHttpClient(self.url)
+        for vector in VECTORS:
+            value = json_to_convex(json.loads(vector["raw"]))
+            for client in (socket_client, http):
+                for call, path in (("query", "values:asked"), ("mutation", "values:told"), ("action", "actions:echo")):
+                    with self.subTest(vector=vector["id"], client=type(client).__name__, call=call):
+                        echoed = getattr(client, call)(path, {"value": value})
+                        self.assertEqual(as_text(echoed), as_text(value))
+        self.assertGreater(len(VECTORS), 50)
 
     def test_errors_carry_their_data(self) -> None:
         client = ConvexClient(self.url)
