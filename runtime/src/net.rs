@@ -23,14 +23,19 @@ use crate::config::REQUEST_HEAD_MAX;
 pub(crate) use authenticate::Authenticator;
 pub(crate) use host::Host;
 
-/// Everything the server answers under its own paths, and `others` where it has nothing itself; an application can
-/// mount it beside its own routes.
-pub(crate) fn router(host: &Arc<Host>, others: Option<Router>) -> Router {
+/// Everything the server answers under its own paths, without a fallback: an application can mount it beside its own
+/// routes and its own fallback.
+pub(crate) fn routes(host: &Arc<Host>) -> Router {
     let sync = Router::new()
         .route("/api/sync", get(upgrade::without_version))
         .route("/api/{version}/sync", get(upgrade::with_version))
         .with_state(host.clone());
-    let routes = http::router(host.clone()).merge(sync);
+    http::router(host.clone()).merge(sync)
+}
+
+/// The [`routes`], and `others` where they have nothing.
+pub(crate) fn router(host: &Arc<Host>, others: Option<Router>) -> Router {
+    let routes = routes(host);
     let again = routes.clone();
     routes.fallback(move |request| elsewhere(again, others, request))
 }

@@ -179,6 +179,9 @@ impl Server {
 
     /// The routes of the server, to be mounted in an application's own axum router; `Embedded` keeps it alive.
     ///
+    /// They have no fallback, unless pages were given: what they do not know is the application's to answer. There is no
+    /// development issuer: the application says who signs people in.
+    ///
     /// # Errors
     /// When it cannot start.
     pub async fn into_router(self) -> Result<(Router, Embedded), ServerError> {
@@ -226,7 +229,9 @@ impl Server {
             stopping,
         });
         let background = vec![tokio::spawn(live.follow()), tokio::spawn(watchdog(self.clock))];
-        let mut router = net::router(&host, self.pages.as_deref().map(pages::router)).merge(metrics::router());
+        let pages = self.pages.as_deref().map(pages::router);
+        let routes = if address.is_none() && pages.is_none() { net::routes(&host) } else { net::router(&host, pages) };
+        let mut router = routes.merge(metrics::router());
         if let Some(issuer) = dev_issuer {
             router = router.nest("/dev-issuer", issuer.router());
         }

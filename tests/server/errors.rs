@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use syncline::config::{Config, Mode};
+use syncline_engine::MemoryStorage;
 use syncline_tests::{RawClient, TestServer};
 
 async fn query_failure(server: &TestServer, path: &str, args: serde_json::Value) -> serde_json::Value {
@@ -104,4 +105,27 @@ async fn the_same_error_is_not_sent_twice() {
     client.mutation("counter:increment", json!({"name": "x", "by": 1.0})).await;
     client.until(1, |value| *value == json!(1.0)).await;
     assert_eq!(client.results[&0], first);
+}
+
+/// spec: D140
+#[tokio::test]
+async fn a_failure_inside_tells_no_detail() {
+    let storage = MemoryStorage::new();
+    let server = TestServer::start_with(|server| server.storage(storage.clone())).await;
+    server.mutation("items:add", json!({"list": "stored", "rank": 1.0, "text": ""})).await;
+    server.stop().await;
+
+    // Nothing is kept in memory, and the disk cannot be read any more.
+    let mut config = Config::default();
+    config.engine.memory_budget_bytes = 0;
+    let disk = storage.reopen();
+    let server = TestServer::start_with(|server| server.storage(disk.clone()).config(config)).await;
+    disk.set_unreadable(true);
+    let read = json!({"path": "items:list", "args": {"list": "stored"}, "format": "json"});
+    let (status, answer) = server.post("/api/query", read).await;
+    let fixed = json!({"code": "InternalServerError", "message": "the server failed; its log says why. Try again."});
+    assert_eq!((status, answer), (500, fixed));
+    disk.set_unreadable(false);
+    let (_, answer) = server.post("/api/query", json!({"path": "items:list", "args": {"list": "stored"}})).await;
+    assert_eq!(answer["value"].as_array().map(Vec::len), Some(1), "{answer}");
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod connection;
+mod embedded;
 mod errors;
 mod http;
 mod lifetime;

@@ -109,7 +109,7 @@ impl MemoryStorage {
         self.disk().faults.insert(sync, fault);
     }
 
-    /// Makes [`Storage::position`] fail, or work again.
+    /// Makes [`Storage::position`] and [`Storage::read`] fail, or work again.
     pub fn set_unreadable(&self, unreadable: bool) {
         self.disk().unreadable = unreadable;
     }
@@ -138,6 +138,13 @@ impl Disk {
             return Err(StorageError::Io { what: "the machine has stopped".to_owned() });
         }
         if self.closed { Err(StorageError::Closed) } else { Ok(()) }
+    }
+
+    fn check_readable(&self) -> Result<(), StorageError> {
+        if self.unreadable {
+            return Err(StorageError::Io { what: "a fault that was asked for".to_owned() });
+        }
+        Ok(())
     }
 
     /// Does what is synced, or what goes wrong with it.
@@ -299,9 +306,9 @@ fn cut(rows: impl DoubleEndedIterator<Item = BaseRow>, range: &BaseRange) -> Vec
 
 impl Storage for MemoryStorage {
     fn position(&self) -> StorageFuture<Position> {
-        self.answer(|disk| match disk.unreadable {
-            true => Err(StorageError::Io { what: "a fault that was asked for".to_owned() }),
-            false => Ok(Position { head: disk.head, base: disk.base }),
+        self.answer(|disk| {
+            disk.check_readable()?;
+            Ok(Position { head: disk.head, base: disk.base })
         })
     }
 
@@ -339,7 +346,10 @@ impl Storage for MemoryStorage {
     }
 
     fn read(&self, parts: Vec<BaseRead>) -> StorageFuture<Vec<BaseAnswer>> {
-        self.answer(|disk| Ok(parts.into_iter().map(|part| disk.read(part)).collect()))
+        self.answer(|disk| {
+            disk.check_readable()?;
+            Ok(parts.into_iter().map(|part| disk.read(part)).collect())
+        })
     }
 
     fn write_base(&self, writes: BaseWrites) -> StorageFuture<usize> {
