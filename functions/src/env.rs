@@ -1,5 +1,6 @@
 //! `ctx.env`: the variables of the deployment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -21,8 +22,22 @@ impl Env {
         let value = match (self.run.transaction(), self.run.caller()) {
             (Some(tx), _) => tx.environment_variable(name).await?,
             (None, Some(caller)) => caller.environment_variable(name).await.map_err(Error::called)?,
-            (None, None) => return Err(Error::new("this run has no access to environment variables")),
+            (None, None) => return Err(no_access()),
         };
         Ok(value.map(|value| value.as_ref().to_owned()))
     }
+
+    /// All variables that are set, by name. A query that read them runs again when any variable changes.
+    pub async fn all(&self) -> Result<BTreeMap<String, String>> {
+        let variables = match (self.run.transaction(), self.run.caller()) {
+            (Some(tx), _) => tx.environment_variables().await?,
+            (None, Some(caller)) => caller.environment_variables().await.map_err(Error::called)?,
+            (None, None) => return Err(no_access()),
+        };
+        Ok(variables.into_iter().map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned())).collect())
+    }
+}
+
+fn no_access() -> Error {
+    Error::new("this run has no access to environment variables")
 }

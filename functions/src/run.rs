@@ -16,7 +16,7 @@ use crate::auth::UserIdentity;
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
 use crate::registry::{FunctionError, FunctionKind, Registry};
-use crate::tx::{NestedEnd, Tx};
+use crate::tx::{NestedEnd, Tx, Variables};
 
 /// How an action (and only an action) calls other functions: each call is a transaction of its own.
 pub trait Caller: Send + Sync {
@@ -25,6 +25,9 @@ pub trait Caller: Send + Sync {
 
     /// The value that a variable of the deployment has now; actions have no transaction to read it in.
     fn environment_variable(&self, name: &str) -> BoxFuture<'static, Result<Option<Arc<str>>, FunctionError>>;
+
+    /// All variables of the deployment as they are now, by name.
+    fn environment_variables(&self) -> BoxFuture<'static, Result<Variables, FunctionError>>;
 }
 
 /// What the executor gives to a run.

@@ -201,6 +201,9 @@ impl Usage {
     }
 }
 
+/// Variables of the deployment: names and values, in the order of the names.
+pub type Variables = Vec<(Arc<str>, Arc<str>)>;
+
 /// A transaction: one snapshot, its own writes over it, and the record of what was read.
 ///
 /// All calls may be made at once from one run; writes apply in the order of the calls. A query's transaction
@@ -233,6 +236,9 @@ pub trait Tx: Send + Sync {
 
     /// A variable of the deployment; enters the read set, set or not.
     fn environment_variable(&self, name: &str) -> Reply<Option<Arc<str>>>;
+
+    /// All variables of the deployment, by name; each one enters the read set, those that are not set too.
+    fn environment_variables(&self) -> Reply<Variables>;
 
     /// Opens a nested transaction; it sees all writes so far. Calls nest like brackets.
     fn begin_nested(&self);

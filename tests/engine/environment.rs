@@ -52,6 +52,23 @@ async fn whoever_read_a_variable_is_affected_when_it_changes() {
 }
 
 #[tokio::test]
+async fn whoever_read_all_variables_is_affected_by_each() {
+    let engine = items().open().await;
+    set(&engine, &[("B", Some("2")), ("A", Some("1"))]).await;
+    let reader = begin(&engine);
+    let all = now(reader.environment_variables()).unwrap();
+    assert_eq!(all, [("A".into(), "1".into()), ("B".into(), "2".into())]);
+    let mut subscriptions = Subscriptions::default();
+    for change in [("A", None), ("NEW", Some("3"))] {
+        subscriptions.register("reader", &reader.read_set());
+        let before = engine.durable();
+        set(&engine, &[change]).await;
+        assert_eq!(subscriptions.affected(&engine.commits_after(before).unwrap()[0]), ["reader"], "{change:?}");
+        subscriptions.remove(&"reader");
+    }
+}
+
+#[tokio::test]
 async fn variables_survive_crashes_and_checkpoints() {
     let mut world = items();
     let engine = world.open().await;

@@ -7,6 +7,7 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use syncline::registry::{FunctionError, FunctionKind};
 use syncline::run::{Caller, Run, RunInputs};
+use syncline::tx::Variables;
 use syncline::{ActionCtx, AppError, MutationCtx, QueryCtx, Result};
 use syncline_schema::{FunctionPath, Value};
 
@@ -189,6 +190,10 @@ impl Caller for Diary {
 
     fn environment_variable(&self, _name: &str) -> BoxFuture<'static, Result<Option<Arc<str>>, FunctionError>> {
         Box::pin(async { Ok(None) })
+    }
+
+    fn environment_variables(&self) -> BoxFuture<'static, Result<Variables, FunctionError>> {
+        Box::pin(async { Ok(Variables::new()) })
     }
 }
 

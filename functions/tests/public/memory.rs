@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use syncline::limits;
-use syncline::tx::{Batch, DbError, Document, Fields, NestedEnd, Order, Reply, Scan, Tx, Usage};
+use syncline::tx::{Batch, DbError, Document, Fields, NestedEnd, Order, Reply, Scan, Tx, Usage, Variables};
 use syncline_schema::{
     DocumentId, IndexDefinition, InternalId, Object, Schema, TableNumber, TableNumbers, Value, by_creation_time_key,
     by_id_key, compile_range, document_keys, object_from_json, object_to_json,
@@ -263,6 +263,11 @@ impl Tx for MemoryTx {
 
     fn environment_variable(&self, name: &str) -> Reply<Option<Arc<str>>> {
         Reply::now(Ok(self.lock().environment.get(name).cloned()))
+    }
+
+    fn environment_variables(&self) -> Reply<Variables> {
+        let set = |(name, value): (&String, &Arc<str>)| (name.as_str().into(), value.clone());
+        Reply::now(Ok(self.lock().environment.iter().map(set).collect()))
     }
 
     fn begin_nested(&self) {

@@ -11,8 +11,10 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use syncline_functions::tx::{Batch, DbError, Document, Fields, NestedEnd, Reply, Scan, Tx, Usage, UsageLimits};
-use syncline_schema::{DocumentId, TableNumber, TableNumbers, Timestamp};
+use syncline_functions::tx::{
+    Batch, DbError, Document, Fields, NestedEnd, Reply, Scan, Tx, Usage, UsageLimits, Variables,
+};
+use syncline_schema::{DocumentId, KeyRange, TableNumber, TableNumbers, Timestamp};
 
 use crate::catalog::{Catalog, Table};
 use crate::commit::{IndexId, Outcome, RequestKey};
@@ -230,6 +232,15 @@ impl Tx for Transaction {
         let value = environment.get(name, self.snapshot);
         drop(environment);
         Reply::now(self.check_kept(&mut state).map(|()| value))
+    }
+
+    fn environment_variables(&self) -> Reply<Variables> {
+        let mut state = self.state();
+        state.reads.range(IndexId::ENVIRONMENT_VARIABLES, KeyRange { start: Vec::new(), end: None });
+        let environment = self.shared.environment.read().unwrap_or_else(PoisonError::into_inner);
+        let all = environment.all(self.snapshot);
+        drop(environment);
+        Reply::now(self.check_kept(&mut state).map(|()| all))
     }
 
     fn begin_nested(&self) {

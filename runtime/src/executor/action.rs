@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use syncline_functions::registry::{FunctionError, FunctionKind};
 use syncline_functions::run::{Caller, Run, RunInputs};
+use syncline_functions::tx::Variables;
 
 use super::guard::TimeLimits;
 use super::{ActionRun, Call, Executor, SystemError};
@@ -66,6 +67,11 @@ impl Caller for ActionCaller {
         let variables = self.executor.inner.engine.environment_variables();
         let value = variables.into_iter().find(|(known, _)| **known == *name).map(|(_, value)| value);
         Box::pin(async move { Ok(value) })
+    }
+
+    fn environment_variables(&self) -> BoxFuture<'static, Result<Variables, FunctionError>> {
+        let variables = self.executor.inner.engine.environment_variables();
+        Box::pin(async move { Ok(variables) })
     }
 }
 
