@@ -89,7 +89,10 @@ impl Executor {
         if let Some(failure) = tx.failure() {
             return Err(SystemError::of(&failure));
         }
-        Ok(QueryRun::new(call, value, run.report(), tx.read_set()))
+        let mut report = run.report();
+        // Who may see the result of an internal function depends on who asks, whatever the function looks at.
+        report.observed_identity |= found.function.visibility == Visibility::Internal;
+        Ok(QueryRun::new(call, value, report, tx.read_set()))
     }
 
     async fn permit(&self) -> tokio::sync::SemaphorePermit<'_> {
