@@ -21,6 +21,7 @@ use syncline_schema::{FunctionPath, Timestamp};
 
 use crate::clock::{Clock, Timer};
 use crate::config::{Config, FUNCTION_VALUE_BYTES_MAX};
+use crate::system;
 pub use call::{ActionRun, Call, MutationRun, QueryRun, SystemError, encoded, failure, shown};
 use guard::{Guard, TimeLimits};
 
@@ -45,6 +46,8 @@ pub struct Executor {
 struct Inner {
     engine: Engine,
     registry: Arc<Registry>,
+    /// The functions of tools, apart from the application's.
+    system: Registry,
     /// The functions by every spelling that clients use, so that a call parses no path.
     spellings: HashMap<String, Arc<FunctionPath>>,
     guard: Guard,
@@ -65,7 +68,8 @@ impl Executor {
         let guard = Guard { clock: ports.clock.clone(), timer: ports.timer.clone() };
         let permits = tokio::sync::Semaphore::new(config.functions_at_once_max);
         let spellings = spellings(&registry);
-        Executor { inner: Arc::new(Inner { engine, registry, spellings, guard, ports, config, permits }) }
+        let system = system::registry();
+        Executor { inner: Arc::new(Inner { engine, registry, system, spellings, guard, ports, config, permits }) }
     }
 
     /// Runs a future on the threads for functions.
@@ -131,7 +135,9 @@ impl Executor {
             Some(path) => path.clone(),
             None => Arc::new(FunctionPath::parse(&call.path).map_err(|cause| errors::bad_path(&call.path, &cause))?),
         };
-        let function = self.inner.registry.find(&path).ok_or_else(|| errors::not_found(&path))?;
+        let registry =
+            if path.module().starts_with(system::PREFIX) { &self.inner.system } else { &*self.inner.registry };
+        let function = registry.find(&path).ok_or_else(|| errors::not_found(&path))?;
         if function.visibility == Visibility::Internal && !call.may_call_internal() {
             return Err(errors::not_found(&path));
         }

@@ -3,22 +3,27 @@
 //! Tables, queries and mutations are ordinary Rust; browsers subscribe with the official client libraries and are
 //! sent new results when a commit changes what their queries read.
 
+// The macros name this crate as applications do.
+extern crate self as syncline;
+
 pub mod admin;
 pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod environment;
 mod executor;
 mod identity;
 mod live;
 mod net;
 mod server;
+mod system;
 
 pub use server::{Embedded, Running, Server, ServerError, Sqlite};
 
 /// What applications import: contexts, macros, and what `main` needs.
 pub mod prelude {
-    pub use crate::auth::{Clerk, CustomJwt, Oidc};
+    pub use crate::auth::{Auth0, Clerk, CustomJwt, Oidc};
     pub use crate::{Server, ServerError, Sqlite};
     pub use syncline_functions::db::{PaginationOptions, PaginationResult};
     pub use syncline_functions::registry::Registry;

@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::AdminKeys;
-use crate::auth::{AuthSettings, DevIssuer, HttpFetch, ProviderSettings, Verifier};
+use crate::auth::{AuthConfig, AuthSettings, DevIssuer, HttpFetch, Verifier};
 use crate::clock::{Clock, SystemClock, TokioTimer};
 use crate::config::{Config, Mode, WATCHDOG_EVERY};
+use crate::environment::Environment;
 use crate::executor::{Executor, ExecutorPorts, guard};
 use crate::live::LiveQueries;
 use crate::net::{self, Authenticator, Host};
@@ -76,7 +77,7 @@ pub enum ServerError {
     #[error(transparent)]
     Storage(#[from] syncline_engine::StorageError),
     /// The identity providers are not usable as they are configured.
-    #[error(transparent)]
+    #[error("{}", .0.at_start())]
     Auth(#[from] crate::auth::ConfigError),
     /// The development issuer has no key.
     #[error(transparent)]
@@ -102,9 +103,14 @@ impl Server {
         }
     }
 
-    /// Adds a provider of identities; the first that fits a token decides.
-    pub fn auth(mut self, provider: impl Into<ProviderSettings>) -> Self {
-        self.auth.providers.push(provider.into());
+    /// Adds providers of identities: one, or [`AuthSettings`] with several. The first that fits a token decides.
+    ///
+    /// Values that name a variable follow the deployment's (`npx convex env set`) without a restart; the process's
+    /// serves as long as the deployment has none.
+    pub fn auth(mut self, providers: impl Into<AuthSettings>) -> Self {
+        let AuthSettings { providers, allow_insecure_issuers } = providers.into();
+        self.auth.providers.extend(providers);
+        self.auth.allow_insecure_issuers |= allow_insecure_issuers;
         self
     }
 
@@ -201,7 +207,10 @@ impl Server {
             progress: Some(threads::progress_lines()),
         };
         let engine = Engine::open(storage, self.schema.clone(), config.engine.clone(), ports).await?;
-        let verifier = self.verifier(&engine, dev_issuer.as_ref())?;
+        let local = dev_issuer.as_ref().map(DevIssuer::local_issuer).into_iter().collect();
+        let fetch = Arc::new(HttpFetch::default());
+        let verifier = Arc::new(Verifier::with_local(AuthConfig::default(), local, fetch, self.clock.clone()));
+        let environment = Arc::new(Environment::open(engine.clone(), self.auth.clone(), verifier.clone())?);
         let admin_keys = match &self.data {
             Some(data) => Some(AdminKeys::open(self.instance_name.clone(), data)?),
             None => None,
@@ -220,6 +229,7 @@ impl Server {
         let host = Arc::new(Host {
             connections: Arc::new(tokio::sync::Semaphore::new(config.connections_max)),
             authenticator: Arc::new(Authenticator::new(verifier, admin_keys, config.mode)),
+            environment,
             config,
             instance_name: self.instance_name,
             clock: self.clock.clone(),
@@ -253,21 +263,6 @@ impl Server {
             "no identity provider is configured: the development issuer signs in anyone, from this machine only"
         );
         Ok(Some(issuer))
-    }
-
-    /// A setting that names a variable takes the deployment's, or else the process's.
-    fn verifier(&self, engine: &Engine, issuer: Option<&DevIssuer>) -> Result<Arc<Verifier>, ServerError> {
-        let deployment = engine.environment_variables();
-        let variable = |name: &str| {
-            let known = deployment.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.to_string());
-            known.or_else(|| std::env::var(name).ok())
-        };
-        let config = self.auth.resolve(&variable)?;
-        for warning in config.warnings() {
-            tracing::warn!("{warning}");
-        }
-        let local = issuer.map(DevIssuer::local_issuer).into_iter().collect();
-        Ok(Arc::new(Verifier::with_local(config, local, Arc::new(HttpFetch::default()), self.clock.clone())))
     }
 }
 

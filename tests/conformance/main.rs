@@ -49,6 +49,11 @@ fn javascript_auth() {
 }
 
 #[test]
+fn the_official_command_line_for_variables() {
+    node("env.test.mjs");
+}
+
+#[test]
 fn javascript_under_a_killed_server() {
     node("crash.test.mjs");
 }

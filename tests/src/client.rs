@@ -137,6 +137,13 @@ impl RawClient {
         self.send(message).await;
     }
 
+    /// Presents an admin key.
+    pub async fn authenticate_admin(&mut self, key: &str) {
+        let base = self.n_identity;
+        self.n_identity += 1;
+        self.send(json!({"type": "Authenticate", "baseVersion": base, "tokenType": "Admin", "value": key})).await;
+    }
+
     /// Sends a mutation and gives its request id.
     pub async fn start_mutation(&mut self, path: &str, args: Value) -> u64 {
         self.start("Mutation", path, args).await

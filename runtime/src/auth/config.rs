@@ -281,6 +281,13 @@ pub struct Oidc<I = Setting, A = Setting> {
     pub audience: A,
 }
 
+impl Oidc {
+    /// The issuer and the audience that two environment variables name.
+    pub fn from_env(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self { issuer: env(issuer), audience: env(audience) }
+    }
+}
+
 impl<I: Into<Setting>, A: Into<Setting>> From<Oidc<I, A>> for ProviderSettings {
     fn from(oidc: Oidc<I, A>) -> Self {
         Self::Oidc { domain: oidc.issuer.into(), application_id: oidc.audience.into() }
@@ -408,12 +415,27 @@ impl ConfigError {
         }
     }
 
-    /// The text for a change of the environment variable `name`, which is not made.
-    pub fn at_change_of(&self, name: &str) -> String {
-        format!(
-            "Environment variable {name} was not changed, because the auth config would stop working: {}",
-            self.message
-        )
+    /// The text for a server that cannot start with it: no tool can set a variable of a server that does not run.
+    pub fn at_start(&self) -> String {
+        match &self.variable {
+            Some(name) => format!(
+                "Environment variable {name} is read by the auth config, but neither this deployment nor this process \
+                 has a value for it. Start the server with {name}=<value> in its environment; while it runs, \
+                 npx convex env set {name} <value> changes it"
+            ),
+            None => format!("the auth config cannot be used: {}", self.message),
+        }
+    }
+
+    /// The text for a change of the environment variables `names`, which is not made.
+    pub fn at_change_of(&self, names: &str) -> String {
+        match &self.variable {
+            Some(name) => format!(
+                "Environment variable {name} is read by the auth config and has to keep a value; nothing was changed \
+                 of {names}"
+            ),
+            None => format!("nothing was changed of {names}: the auth config would stop working: {}", self.message),
+        }
     }
 }
 

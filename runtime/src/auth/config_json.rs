@@ -209,7 +209,11 @@ mod tests {
         let json = r#"{"providers": [{"domain": "a.dev", "applicationID": ""}, {"domain": "undefined", "applicationID": ""}]}"#;
         check_error(json, ConfigError::INVALID, &["provider 1", "\"undefined\"", "top-level domain"]);
         let error = resolve(json).unwrap_err();
-        assert!(error.at_change_of("V").starts_with("Environment variable V was not changed"));
+        assert!(
+            error
+                .at_change_of("V")
+                .starts_with("nothing was changed of V: the auth config would stop working: provider 1")
+        );
         assert!(error.at_push().contains("pushed auth config"));
         for slash in ["", "/"] {
             let json = format!(

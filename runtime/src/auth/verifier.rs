@@ -108,14 +108,18 @@ impl Verifier {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let verifier = Self { fetch, clock, local, setup: RwLock::default() };
-        verifier.set_config(config);
-        verifier
+        let setup = verifier.build(config, &Setup::default());
+        Self { setup: RwLock::new(Arc::new(setup)), ..verifier }
     }
 
     /// Replaces the configuration: the next token is verified by the new one. Identities that were accepted before
     /// are the sessions' affair. Keys of providers that stay are kept.
     pub fn set_config(&self, config: AuthConfig) {
         let mut setup = self.setup.write().unwrap_or_else(PoisonError::into_inner);
+        if setup.is_of(&config) {
+            // What is remembered of tokens stays.
+            return;
+        }
         *setup = Arc::new(self.build(config, &setup));
     }
 
@@ -296,6 +300,11 @@ impl Verifier {
 }
 
 impl Setup {
+    fn is_of(&self, config: &AuthConfig) -> bool {
+        let AuthConfig { providers, allow_insecure_issuers } = config;
+        self.insecure_allowed == *allow_insecure_issuers && self.providers[..self.configured] == **providers
+    }
+
     fn routes(&self) -> Providers<'_> {
         Providers { all: &self.providers, configured: self.configured }
     }

@@ -13,6 +13,7 @@ use super::connection::{Inbox, Note};
 use super::http::HttpError;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::environment::Environment;
 use crate::executor::{Call, Executor};
 use crate::identity::Identity;
 use crate::live::LiveQueries;
@@ -26,6 +27,7 @@ pub(crate) struct Host {
     pub(crate) executor: Executor,
     pub(crate) live: LiveQueries,
     pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) environment: Arc<Environment>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Connections at once.

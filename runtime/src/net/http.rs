@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod cors;
 mod credentials;
+mod environment;
 mod error;
 
 use std::sync::Arc;
@@ -45,6 +46,9 @@ pub(super) fn router(host: Arc<Host>) -> Router {
         .route("/instance_version", get(|| async { env!("CARGO_PKG_VERSION") }))
         .route("/instance_name", get(instance_name))
         .route("/api/check_admin_key", get(check_admin_key))
+        .route("/api/update_environment_variables", post(environment::update))
+        .route("/api/v1/update_environment_variables", post(environment::update))
+        .route("/api/v1/list_environment_variables", get(environment::list))
         .route("/echo", any(|body: Bytes| async { body }))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(cors::layer))
@@ -58,9 +62,7 @@ async fn instance_name(State(host): State<Arc<Host>>) -> String {
 /// Tools ask this before they show anything.
 async fn check_admin_key(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
     let caller = Caller::of(host, headers, query.as_deref()).await?;
-    if !caller.identity.is_admin() {
-        return Err(HttpError::admin_needed(&caller.host.instance_name, &caller.identity));
-    }
+    caller.check_admin()?;
     Ok(axum::Json(serde_json::json!({"success": true, "allowedOps": [], "isReadOnly": false})).into_response())
 }
 
@@ -78,6 +80,13 @@ impl Caller {
         let identity = credentials::identify(&host, &headers, query).await?;
         let given = headers.get("convex-request-id").and_then(|id| id.to_str().ok());
         Ok(Caller { host, identity, token: RequestToken::given_or_random(given), headers })
+    }
+
+    fn check_admin(&self) -> Result<(), HttpError> {
+        match self.identity.is_admin() {
+            true => Ok(()),
+            false => Err(HttpError::admin_needed(&self.host.instance_name, &self.identity)),
+        }
     }
 
     fn call(&self, path: &str, args: String) -> Result<Call, HttpError> {
@@ -162,9 +171,7 @@ async fn query_by_address(State(host): State<Arc<Host>>, headers: HeaderMap, Raw
 async fn any_function(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
     let bytes = read(&headers, body, host.config.body_bytes_max).await?;
     let caller = Caller::of(host, headers, None).await?;
-    if !caller.identity.is_admin() {
-        return Err(HttpError::admin_needed(&caller.host.instance_name, &caller.identity));
-    }
+    caller.check_admin()?;
     let body: CallBody = parse(&bytes)?;
     let answer = caller.answer(body.format.as_deref())?;
     let call = caller.call(&body.path, body.args.get().to_owned())?;

@@ -27,7 +27,7 @@
 //   actions:never   ({})                     action    never ends
 //   users:store, users:current, users:list             the ready-made users module
 // The development issuer is on, and errors are not redacted.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -65,14 +65,15 @@ export function isChromiumMissing(t) {
 
 /** A server process of this test's own, on a port and a data folder that stay its own through restarts. */
 export class Server {
-  static async start(program) {
-    const server = new Server(program, await freePort(), mkdtempSync(join(tmpdir(), "syncline-conformance-")));
+  static async start(program, env = {}) {
+    const server = new Server(program, await freePort(), mkdtempSync(join(tmpdir(), "syncline-conformance-")), env);
     await server.start();
     return server;
   }
 
-  constructor(program, port, data) {
+  constructor(program, port, data, env) {
     this.program = program;
+    this.env = env;
     this.port = port;
     this.data = data;
     this.url = `http://127.0.0.1:${port}`;
@@ -83,6 +84,7 @@ export class Server {
   async start() {
     const child = spawn(this.program, ["serve", "--port", String(this.port), "--data", this.data], {
       stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...this.env },
     });
     this.child = child;
     for (const stream of [child.stdout, child.stderr]) {
@@ -96,6 +98,11 @@ export class Server {
         () => false,
       );
     }, `${this.program} answers on ${this.url}`);
+  }
+
+  /** A key of the administrator, as the server's own command line prints it. */
+  adminKey() {
+    return execFileSync(this.program, ["keygen", "--data", this.data], { encoding: "utf8" }).trim();
   }
 
   /** As a crash does: at once, with nothing drained and nothing said. */

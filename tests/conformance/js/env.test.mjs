@@ -1,0 +1,117 @@
+// The variables of the deployment through the official command line, and the issuer that follows one of them.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { anyApi as api } from "convex/server";
+import { fresh, mint, quiet, Server, Watch } from "./support.mjs";
+
+const PROGRAM = process.env.SYNCLINE_SERVER;
+const VARIABLE = "CLERK_JWT_ISSUER_DOMAIN";
+const skip = PROGRAM ? false : "SYNCLINE_SERVER names no program";
+
+/** `npx convex env ...` against a server: the exit code and what it printed. */
+async function env(server, words, { key = server.adminKey(), input } = {}) {
+  const child = spawn(process.execPath, ["node_modules/convex/bin/main.js", "env", ...words], {
+    env: {
+      PATH: process.env.PATH,
+      HOME: server.data,
+      CI: "1",
+      CONVEX_SELF_HOSTED_URL: server.url,
+      CONVEX_SELF_HOSTED_ADMIN_KEY: key,
+    },
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (bytes) => (stdout += bytes));
+  child.stderr.on("data", (bytes) => (stderr += bytes));
+  child.stdin.end(input ?? "");
+  const [code] = await once(child, "close");
+  return { code, stdout, stderr };
+}
+
+async function good(server, words, options) {
+  const { code, stdout, stderr } = await env(server, words, options);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+// spec: H2, H16, H17
+test("variables are set, read, listed and removed, several of them at once", { skip }, async () => {
+  const server = await Server.start(PROGRAM);
+  try {
+    const awkward = "line one\nline 'two' \"quoted\" = $x";
+    await good(server, ["set", "AWKWARD"], { input: awkward });
+    assert.equal(await good(server, ["get", "AWKWARD"]), `${awkward}\n`);
+    const file = join(server.data, "defaults.env");
+    writeFileSync(file, "A=1\nB='two words'\n");
+    await good(server, ["set", "--from-file", file]);
+    await good(server, ["remove", "AWKWARD"]);
+    assert.equal(await good(server, ["list", "--include-values"]), "A=1\nB=two words\n");
+
+    writeFileSync(file, "C=3\nnot-a-name=4\n");
+    const { code, stderr } = await env(server, ["set", "--from-file", file]);
+    assert.notEqual(code, 0, stderr);
+    assert.equal((await good(server, ["list", "--names-only"])).includes("C"), false, "nothing of it was set");
+    for (const [words, part] of [
+      [["set", "CONVEX_SITE_URL", "x"], "EnvVarNameForbidden"],
+      [["set", "LONG", "x".repeat(8193)], "EnvironmentVariableValueTooLarge"],
+    ]) {
+      const refused = await env(server, words);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, new RegExp(part));
+    }
+  } finally {
+    await server.remove();
+  }
+});
+
+// spec: H6
+test("a wrong admin key ends each command with its reason", { skip }, async () => {
+  const server = await Server.start(PROGRAM);
+  try {
+    for (const words of [["set", "A", "1"], ["list"], ["get", "A"]]) {
+      const { code, stderr } = await env(server, words, { key: "syncline|00" });
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /admin key/);
+    }
+  } finally {
+    await server.remove();
+  }
+});
+
+// spec: A5, A6, HS38
+test("the issuer follows its variable at once, a mistake is refused by name, and open sessions go on", { skip }, async () => {
+  const [first, second] = [await Server.start(PROGRAM), await Server.start(PROGRAM)];
+  const issuer = (server) => `${server.url}/dev-issuer`;
+  const server = await Server.start(PROGRAM, { TEST_APP_ISSUER_VARIABLE: VARIABLE, [VARIABLE]: issuer(first) });
+  const session = new ConvexClient(server.url, { logger: quiet() });
+  const http = new ConvexHttpClient(server.url, { logger: false });
+  try {
+    const subject = fresh("user");
+    session.setAuth(() => mint(first.url, { subject, lifetimeSeconds: 3600 }));
+    const who = Watch.query(session, api.auth.whoami);
+    await who.value((value) => value?.subject === subject);
+
+    await good(server, ["set", VARIABLE, issuer(second)]);
+    assert.equal(await good(server, ["get", VARIABLE]), `${issuer(second)}\n`);
+    http.setAuth(await mint(second.url, { subject }));
+    assert.equal((await http.query(api.auth.whoami, {})).subject, subject);
+    assert.equal(await session.mutation(api.auth.sign, {}), subject);
+    http.setAuth(await mint(first.url, { subject }));
+    await assert.rejects(http.query(api.auth.whoami, {}), /NoAuthProvider/);
+
+    const refused = await env(server, ["set", VARIABLE, "pk_test_abc"]);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /InvalidAuthConfig: [^]*pk_test_abc/);
+    assert.equal(await good(server, ["get", VARIABLE]), `${issuer(second)}\n`);
+    http.setAuth(await mint(second.url, { subject }));
+    assert.equal((await http.query(api.auth.whoami, {})).subject, subject);
+  } finally {
+    await session.close();
+    for (const each of [first, second, server]) await each.remove();
+  }
+});
