@@ -88,6 +88,11 @@ pub enum ProtocolError {
         /// The word in the Close frame.
         reason: &'static str,
     },
+    /// A token could not be verified because its issuer has no keys where they should be.
+    IssuerNotFound {
+        /// The word in the Close frame.
+        reason: &'static str,
+    },
     /// No frame for too long.
     ClientSilent {
         /// For how long.
@@ -158,6 +163,7 @@ impl ProtocolError {
             ProtocolError::TooMany { reason, .. }
             | ProtocolError::IssuerUnavailable { reason }
             | ProtocolError::Overloaded { reason } => Ending::close(1013, reason),
+            ProtocolError::IssuerNotFound { reason } => Ending::close(1000, reason),
             ProtocolError::ClientSilent { .. } => Ending::close(1000, "ClientDisconnected"),
         }
     }
@@ -201,7 +207,9 @@ impl fmt::Display for ProtocolError {
                 write!(f, "the token ran out {ago} s ago (exp {exp}, the server's time is {now}); send a new one")
             }
             ProtocolError::BadAdminKey { error } => write!(f, "admin key refused: {error}"),
-            ProtocolError::IssuerUnavailable { reason } => write!(f, "token not verifiable now: {reason}"),
+            ProtocolError::IssuerUnavailable { reason } | ProtocolError::IssuerNotFound { reason } => {
+                write!(f, "token not verifiable now: {reason}")
+            }
             ProtocolError::ClientSilent { silent_ms } => write!(f, "no frame from the client for {silent_ms} ms"),
             ProtocolError::Overloaded { reason } => write!(f, "overloaded: {reason}"),
             ProtocolError::Internal => f.write_str("internal error"),

@@ -108,6 +108,12 @@ pub enum Input<'a> {
         /// The newest durable commit.
         ts: Timestamp,
     },
+    /// The admin key in force is no key of this deployment any more.
+    /// Harmless when nobody here is an admin.
+    AdminKeyRevoked {
+        /// What is wrong, as the client may read it. The code is put in front.
+        error: String,
+    },
     /// The server wants the socket to end.
     SystemFailure(SystemFailure),
 }
@@ -146,6 +152,8 @@ pub enum Verdict {
 pub enum VerifierFault {
     /// The issuer cannot be reached or is overloaded: close 1013 with the reason given.
     Issuer,
+    /// The issuer answers that there is nothing where its keys should be: close 1000 with the reason given.
+    IssuerNotFound,
     /// The verifier itself broke: close 1011 `InternalServerError`.
     Internal,
 }

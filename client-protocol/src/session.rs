@@ -28,7 +28,7 @@ use crate::transition::Transitions;
 ///              handle(now, Input)                                     poll() -> Output
 ///  client      Frame, BinaryFrame, Heard, PeerClosed,                 Send, Close
 ///              TransitionWritten
-///  identities  TokenVerified                                          VerifyToken
+///  identities  TokenVerified, AdminKeyRevoked                         VerifyToken
 ///  queries     TargetChosen, TargetUnreachable,                       ChooseTarget
 ///              QueryDone, QueryRetry, QueryInvalidated                RunQuery, DropQuery
 ///  requests    MutationCommitted, MutationFinished, ActionFinished    RunMutation, RunAction
@@ -192,6 +192,10 @@ impl Session {
                 self.send_answers();
                 Ok(())
             }
+            Input::AdminKeyRevoked { error } => match self.authentication.identity().role {
+                Role::Admin => Err(ProtocolError::BadAdminKey { error }),
+                Role::User => Ok(()),
+            },
             Input::SystemFailure(failure) => self.system_failure(failure),
         }
     }
@@ -282,6 +286,9 @@ impl Session {
             Verdict::BadAdminKey { error } => return Err(ProtocolError::BadAdminKey { error }),
             Verdict::Unavailable { reason, fault: VerifierFault::Issuer } => {
                 return Err(ProtocolError::IssuerUnavailable { reason });
+            }
+            Verdict::Unavailable { reason, fault: VerifierFault::IssuerNotFound } => {
+                return Err(ProtocolError::IssuerNotFound { reason });
             }
             Verdict::Unavailable { fault: VerifierFault::Internal, .. } => return Err(ProtocolError::Internal),
         }

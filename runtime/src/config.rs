@@ -111,3 +111,6 @@ pub(crate) const ERROR_TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// How often the watchdog looks for functions that do not yield. Source: DESIGN 8, "one second of user code".
 pub(crate) const WATCHDOG_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the admin key of a socket in use is checked again. Source: sync-protocol S96.
+pub(crate) const ADMIN_KEY_CHECK_EVERY: Duration = Duration::from_secs(60);

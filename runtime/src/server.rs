@@ -337,6 +337,12 @@ impl Running {
         self.parts.host.live.counts()
     }
 
+    /// Exchanges what admin keys are checked with: those made with the old secret are refused from now on, and sockets
+    /// that go on by one end within a minute.
+    pub fn set_admin_keys(&self, keys: AdminKeys) {
+        self.parts.host.authenticator.set_admin_keys(keys);
+    }
+
     /// Serves until SIGINT or SIGTERM, then stops.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! Admin keys, over HTTP and on sockets.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use syncline::admin::AdminKeys;
+use syncline::clock::ManualClock;
 use syncline_tests::{RawClient, TestServer};
 
 /// A server with a data folder, and a key that fits.
@@ -78,4 +81,51 @@ async fn a_wrong_key_on_a_socket_ends_it_for_good() {
     let (said, _) = client.until_closed().await;
     assert_eq!(said[0]["type"], "FatalError");
     assert!(said[0]["error"].as_str().expect("a text").starts_with("BadAdminKey:"), "{said:?}");
+}
+
+/// spec: S96
+#[tokio::test]
+async fn a_revoked_key_ends_its_sockets_within_a_minute_of_use() {
+    let data = tempfile::tempdir().expect("a folder");
+    let key = AdminKeys::open("tested", data.path()).expect("keys").issue(1_755_800_000);
+    let clock = Arc::new(ManualClock::at_seconds(1_755_800_000));
+    let server =
+        TestServer::start_with(|server| server.instance_name("tested").data(data.path()).clock(clock.clone())).await;
+    let mut admin = RawClient::connect(server.address()).await;
+    admin.authenticate_admin(&key).await;
+    admin.subscribe(0, "counter:secret", json!({})).await;
+    assert_eq!(admin.until(0, |_| true).await, json!(42.0));
+    clock.advance_ms(61_000);
+    let add = json!({"name": "revoked", "by": 1.0});
+    assert_eq!(admin.mutation("counter:increment", add.clone()).await["result"], 1.0, "the key is good, and stays");
+
+    server.running().set_admin_keys(AdminKeys::new("tested", &[7; 32]));
+    assert_eq!(post(&server, "/api/query", &format!("Convex {key}"), json!({})).await.0, 403, "at once over HTTP");
+    clock.advance_ms(60_000);
+    admin.start_mutation("counter:increment", add).await;
+    let (said, closed) = admin.until_closed().await;
+    let last = said.last().expect("last words");
+    assert_eq!((&last["type"], closed.code), (&json!("FatalError"), 1005), "{said:?}");
+    assert!(last["error"].as_str().expect("a text").starts_with("BadAdminKey: "), "{last}");
+    assert!(said.iter().all(|message| message["type"] != "MutationResponse"), "{said:?}");
+    let value = server.post("/api/query", json!({"path": "counter:get", "args": {"name": "revoked"}})).await.1;
+    assert_eq!(value["value"], 1.0, "what came behind the check was not done");
+}
+
+/// spec: S35
+#[tokio::test]
+async fn a_function_of_a_component_is_not_run_for_anyone_but_an_administrator() {
+    let server = TestServer::start().await;
+    let token = server.token(json!({"subject": "user_ada"})).await;
+    for kind in ["Mutation", "Action"] {
+        let mut client = RawClient::connect(server.address()).await;
+        client.authenticate(Some(&token)).await;
+        client
+            .send(json!({"type": kind, "requestId": 0, "udfPath": "counter:increment", "componentPath": "other",
+                "args": [{"name": "component", "by": 1.0}]}))
+            .await;
+        assert_eq!(client.until_closed().await.1.code, 1011, "{kind}");
+    }
+    let value = server.post("/api/query", json!({"path": "counter:get", "args": {"name": "component"}})).await.1;
+    assert_eq!(value["value"], 0.0);
 }

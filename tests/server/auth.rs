@@ -1,7 +1,13 @@
 //! Identities on sockets, with tokens of the development issuer.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use syncline::auth::Clerk;
+use syncline::clock::ManualClock;
 use syncline_tests::{RawClient, TestServer};
+
+use crate::issuer::Issuer;
 
 /// spec: S86, S87, S97, A55, HS3, HS8, HS9
 #[tokio::test]
@@ -151,4 +157,46 @@ async fn every_kind_of_bad_token_is_refused_and_nothing_of_it_stays() {
         assert_eq!((said.len(), &said[0]["type"], closed.code), (1, &json!("AuthError"), 1005), "{said:?}");
     }
     assert_eq!(server.running().live_counts().1, 0, "nobody watches anything");
+}
+
+/// When the clock that is moved by hand starts.
+const T: u64 = 1_755_800_000;
+
+/// A server that takes the tokens of an issuer which it has to ask, with a clock that is moved by hand.
+async fn server_of_an_issuer() -> (TestServer, Issuer, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at_seconds(T));
+    let issuer = Issuer::start_at(clock.clone()).await;
+    let server = TestServer::start_with(|server| server.auth(Clerk::at(issuer.address())).clock(clock.clone())).await;
+    (server, issuer, clock)
+}
+
+async fn signed_in(server: &TestServer, token: &str) -> RawClient {
+    let mut client = RawClient::connect(server.address()).await;
+    client.authenticate(Some(token)).await;
+    client.transition().await;
+    client
+}
+
+/// spec: S91, A36, A37, HS25
+#[tokio::test]
+async fn while_an_issuer_is_down_nobody_is_refused_and_then_all_is_well() {
+    let (server, issuer, clock) = server_of_an_issuer().await;
+    issuer.break_down();
+    let token = issuer.token(json!({"subject": "user_ada"}));
+    for _ in 0..3 {
+        let mut client = RawClient::connect(server.address()).await;
+        client.authenticate(Some(&token)).await;
+        let (said, closed) = client.until_closed().await;
+        assert_eq!(said, Vec::<Value>::new(), "no AuthError");
+        assert_eq!((closed.code, closed.reason.as_str()), (1013, "AuthProviderDiscoveryFailed"));
+    }
+    assert_eq!(issuer.n_asked(), 1, "a failure is remembered for a moment");
+    let whoami = json!({"path": "auth:whoami", "args": {}});
+    let request = server.http().post(server.url("/api/query")).bearer_auth(&token).json(&whoami);
+    let response = request.send().await.expect("an answer");
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.json::<Value>().await.expect("JSON")["code"], "AuthProviderDiscoveryFailed");
+    issuer.repair();
+    clock.advance_ms(6_000);
+    signed_in(&server, &token).await;
 }

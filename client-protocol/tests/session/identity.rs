@@ -317,6 +317,14 @@ fn an_issuer_that_cannot_be_reached_signs_nobody_out() {
         "
         > Authenticate 0 User tok
         < verify user tok
+        ! token issuer-not-found
+        < close 1000 AuthProviderDiscoveryFailed
+        ",
+    );
+    check(
+        "
+        > Authenticate 0 User tok
+        < verify user tok
         ! token verifier-broke
         < close 1011 InternalServerError
         ",
@@ -502,6 +510,48 @@ fn a_wrong_admin_key_is_fatal() {
         < close without code
         ",
     );
+}
+
+/// An `AuthError`, as S96 has it, would bring the official tool back as nobody.
+///
+/// spec: S96
+#[test]
+fn a_revoked_admin_key_ends_the_session_before_anything_else_is_done_with_it() {
+    let as_admin = "
+        > Authenticate 0 Admin key
+        > Modify 0 1 +0 list
+        < verify admin key
+        ! token admin
+        < run 0 list [{}] @7 as admin
+        = 0 1
+        < Transition 0.0.0 -> 1.1.7 0=1
+    ";
+    check(&format!(
+        "{as_admin}
+        > Mutation 0 send
+        > Action 1 ask
+        > Modify 1 2 +1 list
+        ! revoked it was made with an older secret
+        < FatalError BadAdminKey: it was made with an older secret
+        < close without code"
+    ));
+    check(&format!(
+        "{as_admin}
+        ! invalidate 0
+        ! revoked it was made with an older secret
+        < FatalError BadAdminKey: it was made with an older secret
+        < close without code"
+    ));
+    check(&format!(
+        "{as_admin}
+        > Authenticate 1 None
+        < drop 0
+        < run 0 list [{{}}] @7
+        = 0 1
+        < Transition 1.1.7 -> 1.2.7
+        ! revoked nobody holds it any more
+        < nothing"
+    ));
 }
 
 /// spec: S32, S33, A53, HS34, HS39

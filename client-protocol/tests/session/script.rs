@@ -329,6 +329,7 @@ impl Player {
                 let reason = String::leak(text.to_owned());
                 self.handle(Input::SystemFailure(SystemFailure::Overloaded { reason }));
             }
+            "revoked" => self.handle(Input::AdminKeyRevoked { error: text.to_owned() }),
             "shutdown" => self.handle(Input::SystemFailure(SystemFailure::Shutdown)),
             _ => self.request_event(event, text),
         }
@@ -364,6 +365,9 @@ impl Player {
             "bad-key" => Verdict::BadAdminKey { error: text.to_owned() },
             "unavailable" => {
                 Verdict::Unavailable { reason: "AuthProviderDiscoveryFailed", fault: VerifierFault::Issuer }
+            }
+            "issuer-not-found" => {
+                Verdict::Unavailable { reason: "AuthProviderDiscoveryFailed", fault: VerifierFault::IssuerNotFound }
             }
             "verifier-broke" => Verdict::Unavailable { reason: "Unused", fault: VerifierFault::Internal },
             name => {

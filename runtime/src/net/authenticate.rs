@@ -1,6 +1,6 @@
 //! From what a client presents to who it is: for sockets and requests alike.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use syncline_client_protocol::{AuthAttempt, IdentityKey, Verdict, VerifierFault};
 
@@ -34,7 +34,7 @@ pub(super) enum Checked {
     },
     Rejected(Refusal),
     /// Whether it is valid cannot be found out now.
-    Unavailable(Refusal),
+    Unavailable(Refusal, VerifierFault),
     BadAdminKey(String),
 }
 
@@ -42,6 +42,8 @@ pub(super) enum Checked {
 pub(super) struct Verified {
     pub(super) attempt: AuthAttempt,
     pub(super) checked: Checked,
+    /// What was presented, when it was an admin key: it is checked again from time to time.
+    pub(super) admin_key: Option<Arc<str>>,
 }
 
 impl Checked {
@@ -52,9 +54,7 @@ impl Checked {
                 Verdict::Accepted { identity: key_of(identity), expires_at_ns }
             }
             Checked::Rejected(refusal) => Verdict::Rejected { error: format!("{}: {}", refusal.code, refusal.text) },
-            Checked::Unavailable(refusal) => {
-                Verdict::Unavailable { reason: refusal.code, fault: VerifierFault::Issuer }
-            }
+            Checked::Unavailable(refusal, fault) => Verdict::Unavailable { reason: refusal.code, fault },
             Checked::BadAdminKey(error) => Verdict::BadAdminKey { error },
         }
     }
@@ -64,13 +64,26 @@ impl Checked {
 pub(crate) struct Authenticator {
     verifier: Arc<Verifier>,
     /// None without a data folder: then there is no secret that outlives the process.
-    admin_keys: Option<AdminKeys>,
+    admin_keys: RwLock<Option<AdminKeys>>,
     mode: Mode,
 }
 
 impl Authenticator {
     pub(crate) fn new(verifier: Arc<Verifier>, admin_keys: Option<AdminKeys>, mode: Mode) -> Self {
-        Authenticator { verifier, admin_keys, mode }
+        Authenticator { verifier, admin_keys: RwLock::new(admin_keys), mode }
+    }
+
+    /// From now on only these keys are accepted; sockets that hold others end when they are checked again.
+    pub(crate) fn set_admin_keys(&self, keys: AdminKeys) {
+        *self.admin_keys.write().unwrap_or_else(PoisonError::into_inner) = Some(keys);
+    }
+
+    /// Whether a key is one of this deployment, and if not why.
+    pub(super) fn check_key(&self, key: &str) -> Result<(), String> {
+        match &*self.admin_keys.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(keys) => keys.check(key).map_err(|cause| cause.to_string()),
+            None => Err("this server keeps no data folder and so has no admin keys".to_owned()),
+        }
     }
 
     /// Finds out what a credential is worth, and puts it into the log.
@@ -82,11 +95,8 @@ impl Authenticator {
     }
 
     fn check_admin(&self, key: &str, acting_as: Option<&str>) -> Checked {
-        let checked = match &self.admin_keys {
-            Some(keys) => keys.check(key).map_err(|cause| cause.to_string()),
-            None => Err("this server keeps no data folder and so has no admin keys".to_owned()),
-        };
-        let user = checked
+        let user = self
+            .check_key(key)
             .and_then(|()| acting_as.map(|json| auth::acting_as(json).map_err(|cause| cause.to_string())).transpose());
         tracing::info!(accepted = user.is_ok(), acting_as = acting_as.is_some(), "an admin key was presented");
         let identity = match user {
@@ -115,7 +125,16 @@ impl Authenticator {
             Refusal { code: rejection.code(), text: rejection.message(redaction), status: rejection.http_status() };
         match rejection.class() {
             Class::Rejected => Checked::Rejected(refusal),
-            Class::Unavailable => Checked::Unavailable(refusal),
+            Class::Unavailable => Checked::Unavailable(refusal, fault_of(rejection.close_code())),
         }
+    }
+}
+
+/// Whose fault a close code tells of, for the session to close with it.
+fn fault_of(close_code: u16) -> VerifierFault {
+    match close_code {
+        1013 => VerifierFault::Issuer,
+        1000 => VerifierFault::IssuerNotFound,
+        _ => VerifierFault::Internal,
     }
 }

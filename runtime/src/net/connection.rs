@@ -19,6 +19,7 @@ use super::authenticate::Verified;
 use super::host::Host;
 use super::stopped;
 use super::transport::{SocketEvent, Transport};
+use crate::config::ADMIN_KEY_CHECK_EVERY;
 use crate::executor::errors::RequestToken;
 use crate::executor::{ActionRun, Call, MutationRun, SystemError, encoded, failure, shown};
 use crate::identity::Identity;
@@ -51,6 +52,12 @@ impl Watcher for Inbox {
     }
 }
 
+/// An admin key that a session goes on by.
+struct HeldKey {
+    key: Arc<str>,
+    checked_ms: u64,
+}
+
 /// What a query of this session hangs on.
 struct Watch {
     run: RunId,
@@ -68,6 +75,8 @@ pub(super) struct Connection<S> {
     watches: HashMap<QueryId, Watch>,
     /// Every identity this socket had, by its key: requests keep the one they arrived under.
     identities: Vec<Identity>,
+    /// The admin key that was shown last, and when it was checked last.
+    admin_key: Option<HeldKey>,
     published: watch::Receiver<Published>,
     /// The newest timestamp the session was told to be durable.
     durable: Timestamp,
@@ -96,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             notes,
             watches: HashMap::new(),
             identities: vec![Identity::Anonymous],
+            admin_key: None,
             published,
             durable: Timestamp::ZERO,
             awaited: None,
@@ -158,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if !self.drain().await {
                 return;
             }
+            self.check_admin_key();
             if self.act() == Acted::MustEnd {
                 self.linger().await;
                 return;
@@ -237,7 +248,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn take_verified(&mut self, verified: Verified) {
         let now = self.now();
-        let Verified { attempt, checked } = verified;
+        let Verified { attempt, checked, admin_key } = verified;
+        self.admin_key = admin_key.map(|key| HeldKey { key, checked_ms: now.monotonic_ms });
         let verdict = checked.into_verdict(|identity| self.key_of(identity));
         self.session.handle(now, Input::TokenVerified { attempt, verdict });
     }
@@ -325,6 +337,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let now = self.now();
         self.awaited = None;
         self.session.handle(now, Input::SystemFailure(error.to_failure()));
+    }
+
+    /// Tells the session when the admin key it goes on by has been revoked; before it is asked what to do, so that
+    /// nothing more is done for it.
+    fn check_admin_key(&mut self) {
+        let now = self.now();
+        let Some(held) = &mut self.admin_key else { return };
+        if now.monotonic_ms - held.checked_ms < ADMIN_KEY_CHECK_EVERY.as_millis() as u64 {
+            return;
+        }
+        held.checked_ms = now.monotonic_ms;
+        if let Err(error) = self.host.authenticator.check_key(&held.key) {
+            tracing::info!("the admin key of a socket has been revoked");
+            self.admin_key = None;
+            self.session.handle(now, Input::AdminKeyRevoked { error });
+        }
     }
 
     /// Does all that the session asks for.

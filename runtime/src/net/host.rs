@@ -68,6 +68,10 @@ impl Host {
 
     pub(super) fn verify(&self, attempt: AuthAttempt, token: AuthToken, inbox: Inbox) {
         let authenticator = self.authenticator.clone();
+        let admin_key = match &token {
+            AuthToken::Admin { key, .. } => Some(key.to_string().into()),
+            AuthToken::User(_) | AuthToken::None => None,
+        };
         tokio::spawn(async move {
             let checked = match token {
                 AuthToken::User(token) => authenticator.check(Credential::User { token: token.to_string() }).await,
@@ -77,7 +81,7 @@ impl Host {
                 }
                 AuthToken::None => Checked::Accepted { identity: Identity::Anonymous, expires_at_ns: None },
             };
-            inbox.put(Note::Verified(Verified { attempt, checked }));
+            inbox.put(Note::Verified(Verified { attempt, checked, admin_key }));
         });
     }
 
@@ -85,7 +89,7 @@ impl Host {
     pub(super) async fn identify(&self, credential: Credential) -> Result<Identity, HttpError> {
         match self.authenticator.check(credential).await {
             Checked::Accepted { identity, .. } => Ok(identity),
-            Checked::Rejected(refusal) | Checked::Unavailable(refusal) => {
+            Checked::Rejected(refusal) | Checked::Unavailable(refusal, _) => {
                 let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::UNAUTHORIZED);
                 Err(HttpError::new(status, refusal.code, refusal.text))
             }
