@@ -9,6 +9,7 @@
 
 mod acting_as;
 mod address;
+mod check;
 mod config;
 mod config_json;
 mod custom_jwt;
@@ -18,6 +19,7 @@ mod dev_key;
 mod dev_request;
 mod documents;
 mod explain;
+pub(crate) mod explain_page;
 mod fetch;
 mod identity;
 mod issuer_url;
@@ -37,6 +39,7 @@ mod verifier;
 
 pub use acting_as::{ActingAsError, acting_as};
 pub use address::{AddressRefusal, Reach};
+pub use check::ProviderCheck;
 pub use config::{
     Algorithm, Auth0, AuthConfig, AuthSettings, Clerk, ConfigError, CustomJwt, JwksSource, Oidc, Provider,
     ProviderSettings, Setting, env,
@@ -48,6 +51,6 @@ pub use identity::UserIdentity;
 pub use issuer_url::{IssuerRule, IssuerUrl, IssuerUrlError};
 pub use jwk::KeySet;
 pub use reason::{Check, Reason};
-pub use record::record;
+pub use record::{record, record_admin_key};
 pub use rejection::{Class, Redaction, Rejection, TokenFacts};
-pub use verifier::{LocalIssuer, ProviderCheck, Verified, Verifier};
+pub use verifier::{LocalIssuer, Verified, Verifier};

@@ -35,14 +35,14 @@ enum Command {
 pub async fn run(server: Server) -> ExitCode {
     let arguments = CommandLine::parse();
     let ended = match arguments.command {
-        Some(Command::Serve(serve)) => serve::run(server, serve).await,
-        Some(Command::Keygen(keygen)) => keygen::run(&keygen),
+        Some(Command::Serve(serve)) => serve::run(server, serve).await.map_err(|error| error.to_string()),
+        Some(Command::Keygen(keygen)) => keygen::run(&keygen).map_err(|error| error.to_string()),
         Some(Command::Auth(arguments)) => match auth::run(server.auth_settings(), arguments).await {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
-            Err(error) => Err(error),
+            Err(error) => Err(error.to_string()),
         },
-        None => serve::run(server, arguments.serve).await,
+        None => serve::run(server, arguments.serve).await.map_err(|error| error.to_string()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

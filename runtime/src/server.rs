@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::AdminKeys;
-use crate::auth::{AuthConfig, AuthSettings, DevIssuer, HttpFetch, Verifier};
+use crate::auth::{AuthConfig, AuthSettings, DevIssuer, HttpFetch, Verifier, explain_page};
 use crate::clock::{Clock, SystemClock, TokioTimer};
 use crate::config::{Config, Mode, WATCHDOG_EVERY};
 use crate::environment::Environment;
@@ -197,7 +197,8 @@ impl Server {
 
     async fn build(mut self, address: Option<SocketAddr>) -> Result<(Router, Parts), ServerError> {
         let config = Arc::new(self.config.clone());
-        let dev_issuer = self.dev_issuer(address)?;
+        let of_developer = address.filter(|address| self.is_for_developer(*address));
+        let dev_issuer = self.dev_issuer(of_developer)?;
         let storage = self.storage.take().unwrap_or_else(|| Arc::new(MemoryStorage::default()));
         let ports = Ports {
             clock: self.clock.clone(),
@@ -228,7 +229,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let host = Arc::new(Host {
             connections: Arc::new(tokio::sync::Semaphore::new(config.connections_max)),
-            authenticator: Arc::new(Authenticator::new(verifier, admin_keys, config.mode)),
+            authenticator: Arc::new(Authenticator::new(verifier.clone(), admin_keys, config.mode)),
             environment,
             config,
             instance_name: self.instance_name,
@@ -245,15 +246,21 @@ impl Server {
         if let Some(issuer) = dev_issuer {
             router = router.nest("/dev-issuer", issuer.router());
         }
+        if let Some(address) = of_developer {
+            tracing::info!("tokens are explained at http://{address}{}", explain_page::PATH);
+            router = router.merge(explain_page::router(verifier));
+        }
         Ok((router, Parts { host, engine, stop, background, functions }))
+    }
+
+    /// Whether what is for the developer alone may be served: nobody else reaches this address.
+    fn is_for_developer(&self, address: SocketAddr) -> bool {
+        self.config.mode == Mode::Development && address.ip().is_loopback()
     }
 
     /// The development issuer exists only where nobody else's identity could be meant by it.
     fn dev_issuer(&self, address: Option<SocketAddr>) -> Result<Option<DevIssuer>, ServerError> {
-        let Some(address) = address.filter(|address| address.ip().is_loopback()) else { return Ok(None) };
-        if !self.auth.providers.is_empty() || self.config.mode == Mode::Production {
-            return Ok(None);
-        }
+        let Some(address) = address.filter(|_| self.auth.providers.is_empty()) else { return Ok(None) };
         if let Some(folder) = &self.data {
             std::fs::create_dir_all(folder)?;
         }

@@ -6,6 +6,7 @@ mod connection;
 mod embedded;
 mod environment;
 mod errors;
+mod explain;
 mod http;
 mod issuer;
 mod lifetime;

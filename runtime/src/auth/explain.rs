@@ -42,6 +42,8 @@ pub struct Explanation {
     pub provider: Option<Provider>,
     /// What the verifier says.
     pub outcome: Result<Verified, Rejection>,
+    /// The decoded header, when the payload could be decoded, and it too.
+    pub header: Option<String>,
     /// The decoded payload, when it could be decoded.
     pub payload: Option<String>,
 }
@@ -75,8 +77,10 @@ pub async fn explain(verifier: &Verifier, token: &str) -> Explanation {
         Some(Provider::Oidc { .. }) | None => Check::OIDC,
     };
     let rows = rows(checks, &passed, outcome.as_ref().err());
-    let payload = Token::decode(token, &mut NoTrail).ok().map(|decoded| decoded.payload().to_owned());
-    Explanation { rows, provider, outcome, payload }
+    let decoded = Token::decode(token, &mut NoTrail).ok();
+    let header = decoded.as_ref().and_then(Token::header);
+    let payload = decoded.map(|decoded| decoded.payload().to_owned());
+    Explanation { rows, provider, outcome, header, payload }
 }
 
 /// Checks are made in the order of the table, so the first that was not passed is the one that failed.
@@ -116,6 +120,12 @@ impl Trail for Passed {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, decoded) in [("header", &self.header), ("claims", &self.payload)] {
+            if let Some(text) = decoded {
+                writeln!(f, "{name}  {}", printable(text))?;
+            }
+        }
+        writeln!(f)?;
         let width = |column: fn(&Row) -> usize| self.rows.iter().map(column).max().unwrap_or(0);
         let title_width = width(|row| row.check.title().chars().count());
         let expected_width = width(|row| row.expected.chars().count()).min(60);
@@ -139,4 +149,13 @@ impl fmt::Display for Explanation {
             None => Ok(()),
         }
     }
+}
+
+/// A text from outside, without what a terminal would take for a command.
+fn printable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { safe.extend(c.escape_default()) } else { safe.push(c) }
+    }
+    safe
 }

@@ -58,6 +58,12 @@ impl<'a> Token<'a> {
         &self.payload
     }
 
+    /// The decoded header, when it is text at all.
+    pub(super) fn header(&self) -> Option<String> {
+        let bytes = decode_base64(self.text.split('.').next()?).ok()?;
+        String::from_utf8(bytes).ok()
+    }
+
     /// Reads the claims; `now_s` only serves the facts for the log.
     ///
     /// # Errors

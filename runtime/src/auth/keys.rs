@@ -29,7 +29,7 @@ const FORCED_MS: u64 = 30_000;
 /// How far the clocks of issuer and server may differ before it is worth a warning, in seconds.
 ///
 /// Tokens of 60 seconds, as Clerk's, lose half of their life by it; `Date` itself is exact to a second.
-const CLOCK_DIFFERENCE_S_MAX: i64 = 30;
+pub(super) const CLOCK_DIFFERENCE_S_MAX: i64 = 30;
 
 /// Keys, and the issuer in the spelling of its own discovery document.
 #[derive(Clone, Debug, PartialEq)]

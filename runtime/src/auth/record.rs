@@ -39,6 +39,20 @@ pub fn record(outcome: &Result<Verified, Rejection>) {
     }
 }
 
+/// Logs and counts what became of an admin key, which is never part of it.
+pub fn record_admin_key(outcome: Result<(), &str>, acting_as: bool) {
+    match outcome {
+        Ok(()) => {
+            count("accepted", "admin_key");
+            tracing::info!(outcome = "accepted", acting_as, "admin key accepted");
+        }
+        Err(why) => {
+            count("refused", "admin_key");
+            tracing::warn!(outcome = "refused", reason = "admin_key", acting_as, "admin key not accepted: {why}");
+        }
+    }
+}
+
 fn count(outcome: &'static str, reason: &'static str) {
     metrics::counter!("syncline_authentications_total", "outcome" => outcome, "reason" => reason).increment(1);
 }

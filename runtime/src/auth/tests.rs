@@ -9,3 +9,4 @@ mod network;
 mod providers;
 mod remembering;
 pub(super) mod support;
+mod wrong_tokens;

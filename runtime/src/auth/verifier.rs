@@ -17,7 +17,7 @@ use super::oidc::About;
 use super::reason::{Check, NoTrail, Reason, Trail};
 use super::rejection::{Rejection, TokenFacts};
 use super::routing::Providers;
-use super::{UserIdentity, custom_jwt, oidc};
+use super::{ProviderCheck, UserIdentity, custom_jwt, oidc};
 use crate::clock::Clock;
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -51,18 +51,6 @@ pub struct LocalIssuer {
     pub provider: Provider,
     /// Its public keys.
     pub keys: KeySet,
-}
-
-/// Whether a provider can be used.
-#[derive(Clone, Debug)]
-pub struct ProviderCheck {
-    /// The provider.
-    pub provider: Provider,
-    /// Its keys by their ids, or why they cannot be had.
-    pub keys: Result<String, Rejection>,
-    /// By how many seconds the clock of this server is ahead of the issuer's, if the issuer told its time. A server
-    /// that is ahead by the life of a token refuses every token.
-    pub clock_ahead_s: Option<i64>,
 }
 
 /// Verifies tokens against a configuration that can change at any time.

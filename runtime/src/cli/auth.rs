@@ -1,12 +1,11 @@
 //! `auth explain` and `auth check`: what is wrong with a token, or with a provider, before anybody signs in.
 
-use std::io::Read as _;
+use std::fmt;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use crate::ServerError;
-use crate::auth::{AuthSettings, Clerk, HttpFetch, Oidc, ProviderCheck, Redaction, Verifier, explain};
+use crate::auth::{AuthSettings, Clerk, ConfigError, HttpFetch, Oidc, ProviderCheck, Verifier, explain};
 use crate::clock::SystemClock;
 
 #[derive(Args)]
@@ -53,41 +52,53 @@ fn settings(own: AuthSettings, providers: &Providers) -> AuthSettings {
     }
 }
 
+/// Why a command could not be done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The providers cannot be used as they are configured.
+    Config(ConfigError),
+    /// The token cannot be read.
+    Input(std::io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Config(ConfigError { variable: Some(name), .. }) => write!(
+                f,
+                "the auth config reads the variable {name}, which is not set here. Set it for this command \
+                 ({name}=<value> before it; npx convex env get {name} prints the deployment's), or name an issuer with \
+                 --issuer"
+            ),
+            Failure::Config(error) => write!(f, "the auth config cannot be used: {error}"),
+            Failure::Input(cause) => write!(f, "the token cannot be read from standard input: {cause}"),
+        }
+    }
+}
+
 /// Answers whether all is well.
 #[expect(clippy::print_stdout, reason = "the explanation is the output")]
-pub(super) async fn run(own: AuthSettings, arguments: Arguments) -> Result<bool, ServerError> {
-    let verifier = |providers: &Providers| -> Result<Verifier, ServerError> {
-        let config = settings(own, providers).resolve(&|name| std::env::var(name).ok())?;
+pub(super) async fn run(own: AuthSettings, arguments: Arguments) -> Result<bool, Failure> {
+    let verifier = |providers: &Providers| {
+        let config = settings(own, providers).resolve(&|name| std::env::var(name).ok()).map_err(Failure::Config)?;
         Ok(Verifier::new(config, Arc::new(HttpFetch::default()), Arc::new(SystemClock::new())))
     };
     match arguments.command {
         Command::Explain(Explain { token, providers }) => {
             let token = match token {
                 Some(token) if token != "-" => token,
-                _ => {
-                    let mut text = String::new();
-                    std::io::stdin().read_to_string(&mut text)?;
-                    text
-                }
+                _ => std::io::read_to_string(std::io::stdin()).map_err(Failure::Input)?,
             };
             let explanation = explain(&verifier(&providers)?, token.trim()).await;
-            println!("{explanation}");
+            print!("{explanation}");
             Ok(explanation.is_accepted())
         }
         Command::Check(providers) => {
-            let mut well = true;
-            for ProviderCheck { provider, keys, clock_ahead_s } in verifier(&providers)?.check_providers().await {
-                println!("{} provider {}", provider.kind(), provider.issuer());
-                match &keys {
-                    Ok(keys) => println!("  ✓ keys: {keys}"),
-                    Err(rejection) => println!("  ✗ keys: {}", rejection.message(Redaction::Development)),
-                }
-                if let Some(ahead) = clock_ahead_s {
-                    println!("  this machine's clock is {ahead} s ahead of the issuer's");
-                }
-                well &= keys.is_ok();
+            let checks = verifier(&providers)?.check_providers().await;
+            for check in &checks {
+                print!("{check}");
             }
-            Ok(well)
+            Ok(checks.iter().all(ProviderCheck::is_well))
         }
     }
 }

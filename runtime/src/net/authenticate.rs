@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use syncline_client_protocol::{AuthAttempt, IdentityKey, Verdict, VerifierFault};
 
 use crate::admin::AdminKeys;
-use crate::auth::{self, Class, Redaction, Verifier, record};
+use crate::auth::{self, Class, Redaction, Verifier, record, record_admin_key};
 use crate::config::Mode;
 use crate::identity::Identity;
 
@@ -98,7 +98,7 @@ impl Authenticator {
         let user = self
             .check_key(key)
             .and_then(|()| acting_as.map(|json| auth::acting_as(json).map_err(|cause| cause.to_string())).transpose());
-        tracing::info!(accepted = user.is_ok(), acting_as = acting_as.is_some(), "an admin key was presented");
+        record_admin_key(user.as_ref().map(|_| ()).map_err(String::as_str), acting_as.is_some());
         let identity = match user {
             Ok(None) => Identity::Admin,
             Ok(Some(user)) => Identity::ActingAs(Arc::new(user)),
