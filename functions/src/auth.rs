@@ -27,12 +27,20 @@ impl Auth {
     }
 
     /// The signed-in user, or the error `UNAUTHENTICATED` for the client.
+    ///
+    /// A function that always needs one says so in its signature: [`SignedIn`](crate::guard::SignedIn).
     pub fn require(&self) -> Result<&UserIdentity> {
-        self.user().ok_or_else(|| {
-            AppError::new("nobody is signed in on this connection: sign in, then call again")
-                .code("UNAUTHENTICATED")
-                .into()
-        })
+        self.user().ok_or_else(|| AppError::unauthenticated().into())
+    }
+
+    /// The same, to keep.
+    pub(crate) fn require_shared(&self) -> Result<Arc<UserIdentity>> {
+        self.run.shared_identity().ok_or_else(|| AppError::unauthenticated().into())
+    }
+
+    /// Makes the result the caller's own.
+    pub(crate) fn observe(&self) {
+        self.run.identity();
     }
 }
 

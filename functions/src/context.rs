@@ -13,6 +13,7 @@ use crate::auth::Auth;
 use crate::db::{DatabaseReader, DatabaseWriter};
 use crate::env::Env;
 use crate::error::Result;
+use crate::guard::{self, Guard};
 use crate::log::Log;
 use crate::registry::FunctionKind;
 use crate::run::Run;
@@ -64,6 +65,11 @@ impl QueryCtx {
         }
     }
 
+    /// Checks a guard, where the signature cannot: `ctx.require::<Role<Moderator>>().await?`.
+    pub async fn require<G: Guard>(&self) -> Result<G> {
+        guard::require(self).await
+    }
+
     /// The time: whole milliseconds since the epoch, the same all through the run.
     pub fn now(&self) -> f64 {
         now(&self.run)
@@ -83,7 +89,7 @@ impl QueryCtx {
     ///
     /// A query can be called as the Rust function that it is, too; this way its arguments are checked as a client's
     /// are.
-    pub async fn run_query<F: QueryFn<A>, A: Arguments>(&self, function: F, arguments: A) -> Result<F::Output> {
+    pub async fn run_query<F: QueryFn<A, G>, A: Arguments, G>(&self, function: F, arguments: A) -> Result<F::Output> {
         calls::typed(&self.run, FunctionKind::Query, function, arguments).await
     }
 
@@ -103,7 +109,11 @@ impl MutationCtx {
     ///
     /// It sees the writes so far. When it fails nothing of what it wrote is left, and this function may go on. (A
     /// mutation that is called as the Rust function that it is leaves its writes.)
-    pub async fn run_mutation<F: MutationFn<A>, A: Arguments>(&self, function: F, arguments: A) -> Result<F::Output> {
+    pub async fn run_mutation<F: MutationFn<A, G>, A: Arguments, G>(
+        &self,
+        function: F,
+        arguments: A,
+    ) -> Result<F::Output> {
         calls::typed(&self.run, FunctionKind::Mutation, function, arguments).await
     }
 
@@ -127,6 +137,11 @@ impl ActionCtx {
         ActionCtx { auth: Auth::new(run.clone()), env: Env::new(run.clone()), log: Log::new(run.clone()), run }
     }
 
+    /// Checks a guard, where the signature cannot.
+    pub async fn require<G: Guard<ActionCtx>>(&self) -> Result<G> {
+        guard::require(self).await
+    }
+
     /// The time when the action began: whole milliseconds since the epoch.
     pub fn now(&self) -> f64 {
         now(&self.run)
@@ -143,17 +158,21 @@ impl ActionCtx {
     }
 
     /// Calls a query, on the newest snapshot: two calls may see different ones.
-    pub async fn run_query<F: QueryFn<A>, A: Arguments>(&self, function: F, arguments: A) -> Result<F::Output> {
+    pub async fn run_query<F: QueryFn<A, G>, A: Arguments, G>(&self, function: F, arguments: A) -> Result<F::Output> {
         calls::typed(&self.run, FunctionKind::Query, function, arguments).await
     }
 
     /// Calls a mutation, which commits before this returns.
-    pub async fn run_mutation<F: MutationFn<A>, A: Arguments>(&self, function: F, arguments: A) -> Result<F::Output> {
+    pub async fn run_mutation<F: MutationFn<A, G>, A: Arguments, G>(
+        &self,
+        function: F,
+        arguments: A,
+    ) -> Result<F::Output> {
         calls::typed(&self.run, FunctionKind::Mutation, function, arguments).await
     }
 
     /// Calls an action.
-    pub async fn run_action<F: ActionFn<A>, A: Arguments>(&self, function: F, arguments: A) -> Result<F::Output> {
+    pub async fn run_action<F: ActionFn<A, G>, A: Arguments, G>(&self, function: F, arguments: A) -> Result<F::Output> {
         calls::typed(&self.run, FunctionKind::Action, function, arguments).await
     }
 

@@ -66,6 +66,15 @@ impl Error {
         }
     }
 
+    /// Whether a function or a guard meant it for its caller, as opposed to something that went wrong.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match &*self.0 {
+            Cause::App(_) => true,
+            Cause::Called(failure) => failure.data.is_some(),
+            Cause::Db(_) | Cause::Other(_) => false,
+        }
+    }
+
     /// The error of the database call, when it was one.
     pub fn as_db(&self) -> Option<&DbError> {
         match &*self.0 {
@@ -174,6 +183,27 @@ impl AppError {
     pub fn code(self, code: impl Into<String>) -> Self {
         let fields = [("code".to_owned(), Value::String(code.into())), ("message".to_owned(), self.data)];
         AppError { data: Value::Object(fields.into()) }
+    }
+
+    /// Nobody is signed in, and somebody has to be: the code `UNAUTHENTICATED`.
+    pub fn unauthenticated() -> Self {
+        AppError::new("nobody is signed in on this connection: sign in, then call again").code("UNAUTHENTICATED")
+    }
+
+    /// Whoever is signed in may not do this: the code `FORBIDDEN`.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        AppError::new(message).code("FORBIDDEN")
+    }
+
+    /// The same with another field of the data, for what else a client should know. Data that was no object becomes
+    /// the field `message`. Fails as [`AppError::with_data`] does.
+    pub fn with<T: FieldType>(self, field: &str, value: &T) -> Result<Self> {
+        let mut fields = match self.data {
+            Value::Object(fields) => fields,
+            message => [("message".to_owned(), message)].into(),
+        };
+        fields.insert(field.to_owned(), Value::from_json(&encode_json(value))?);
+        Ok(AppError { data: Value::Object(fields) })
     }
 
     /// What the client gets.

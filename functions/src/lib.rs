@@ -1,7 +1,7 @@
 //! What an application is written with: contexts, typed database calls, and the registry of functions.
 //!
-//! In the order to read it: [`context`] (what a function gets), [`db`] (what it reads and writes), [`error`],
-//! [`registry`] (how it is found), and the ports that the rest of the system implements or drives: [`tx`] (a
+//! In the order to read it: [`context`] (what a function gets), [`db`] (what it reads and writes), [`guard`] (who may
+//! call it), [`error`], [`registry`] (how it is found), and the ports that the rest of the system implements or drives: [`tx`] (a
 //! transaction) and [`run`] (one run of one function).
 
 // Generated code names everything by `::syncline`, in this crate as in an application.
@@ -16,6 +16,7 @@ pub mod context;
 pub mod db;
 pub mod env;
 pub mod error;
+pub mod guard;
 pub mod limits;
 pub mod log;
 mod macros;

@@ -175,6 +175,12 @@ impl Run {
         self.shared.inputs.identity.as_deref()
     }
 
+    /// The same, to keep.
+    pub(crate) fn shared_identity(&self) -> Option<Arc<UserIdentity>> {
+        self.shared.observed_identity.store(true, Ordering::Relaxed);
+        self.shared.inputs.identity.clone()
+    }
+
     /// The time of the run. From now on the result is one of this time.
     pub(crate) fn now_ms(&self) -> u64 {
         self.shared.observed_time.store(true, Ordering::Relaxed);

@@ -2,6 +2,29 @@
 //!
 //! An application adds `users::User` to its `schema![]`, and `users::store`, `users::current` and `users::list` to
 //! its `functions![]`. Clients call `users:store` after signing in.
+//!
+//! A row also holds the user's roles, for guards whose roles come from [`Roles`]:
+//!
+//! ```
+//! # extern crate syncline_functions as syncline;
+//! use syncline::guard::{NamedRole, Role};
+//! use syncline::{Id, MutationCtx, Result, mutation, users};
+//!
+//! pub struct Admin;
+//! impl NamedRole for Admin {
+//!     const NAMES: &'static [&'static str] = &["admin"];
+//!     type Source = users::Roles;
+//! }
+//!
+//! /// Only an admin makes moderators.
+//! #[mutation]
+//! pub async fn promote(ctx: &MutationCtx, admin: &Role<Admin>, user: Id<users::User>) -> Result<()> {
+//!     users::set_roles(ctx, user, vec!["moderator".to_owned()]).await
+//! }
+//! ```
+//!
+//! The first admin is made from outside: an application that registers `users::set_roles` gets an internal function
+//! `users:setRoles`, which only holders of the deployment's admin key can call.
 
 use std::fmt;
 
@@ -11,6 +34,7 @@ use syncline_schema::{Doc, Id};
 use crate::auth::UserIdentity;
 use crate::context::{MutationCtx, QueryCtx};
 use crate::error::Result;
+use crate::guard::{RoleSource, SignedIn};
 
 /// What a user is called whose token has no name.
 const NAME_UNKNOWN: &str = "Anonymous";
@@ -30,6 +54,20 @@ pub struct User {
     pub email: Option<String>,
     /// Address of a picture, when a token had it.
     pub picture_url: Option<String>,
+    /// What the user may be; no token ever writes it. `users:list` shows it to everybody.
+    pub roles: Option<Vec<String>>,
+}
+
+/// The roles in the users table. Whoever has no row has none.
+///
+/// They take effect at once: a guarded query that is open runs again when its caller's row changes.
+pub struct Roles;
+
+impl RoleSource for Roles {
+    async fn roles(ctx: &QueryCtx, user: &SignedIn) -> Result<Vec<String>> {
+        let row = find(ctx, user).await?;
+        Ok(row.and_then(|row| row.into_inner().roles).unwrap_or_default())
+    }
 }
 
 /// Creates the signed-in user's row at the first login; later brings it up to date with the token. Returns its id.
@@ -53,6 +91,7 @@ pub async fn store(ctx: &MutationCtx) -> Result<Id<User>> {
                 token_identifier: me.token_identifier.clone(),
                 email: me.email.clone(),
                 picture_url: me.picture_url.clone(),
+                roles: None,
             };
             let id = ctx.db.insert(user).await?;
             ctx.log.log(format_args!("✅ Created new user: {id}"));
@@ -76,8 +115,13 @@ pub async fn list(ctx: &QueryCtx) -> Result<Vec<Doc<User>>> {
     ctx.db.query(User::all()).take(LIST_MAX).await
 }
 
+/// Says which roles a user has, instead of those before; none at all is an empty list.
+#[mutation(internal, name = "setRoles")]
+pub async fn set_roles(ctx: &MutationCtx, user: Id<User>, roles: Vec<String>) -> Result<()> {
+    ctx.db.patch(user, User::patch().roles(Some(roles))).await
+}
+
 /// The row of the user with this identity, if `users:store` has created it.
-/// The row of a signed-in user, if they were stored.
 pub async fn find(ctx: &QueryCtx, identity: &UserIdentity) -> Result<Option<Doc<User>>> {
     ctx.db.query(User::by_token().eq(&identity.token_identifier)).unique().await
 }

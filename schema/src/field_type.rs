@@ -39,7 +39,8 @@ use crate::value::Value;
     label = "not a type that clients and the database know",
     note = "numbers are `f64` (a number in JavaScript) or `i64` (a bigint in JavaScript)",
     note = "other types are `bool`, `String`, `Bytes`, `()`, `Vec<T>`, `BTreeMap<String, T>`, `Option<T>`, \
-            `Nullable<T>`, `Id<T>`, `Doc<T>` and `Value`; structs and enums need `#[derive(Object)]`"
+            `Nullable<T>`, `Id<T>`, `Doc<T>` and `Value`; structs and enums need `#[derive(Object)]`",
+    note = "a guard is borrowed in the signature of a function: `&{Self}`"
 )]
 pub trait FieldType: Sized {
     /// Whether a field of this type may be missing.

@@ -76,7 +76,7 @@ pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> Tok
 
 fn definition(kind: Kind, options: TokenStream, function: &ItemFn) -> syn::Result<TokenStream> {
     let options = FunctionOptions::parse(kind, options)?;
-    let Checked { parameters, returned } = signature::check(kind, options.spelling, function)?;
+    let Checked { guards, parameters, returned } = signature::check(kind, options.spelling, function)?;
     let (ident, visibility) = (&function.sig.ident, &function.vis);
     let name = options.name.map_or_else(|| syn::ext::IdentExt::unraw(ident).to_string(), |name| name.value());
     let access = if options.internal { quote!(Internal) } else { quote!(Public) };
@@ -85,8 +85,14 @@ fn definition(kind: Kind, options: TokenStream, function: &ItemFn) -> syn::Resul
     let wires: Vec<_> = parameters.iter().map(|parameter| parameter.wire.clone()).collect();
     let passed: Vec<_> = parameters.iter().map(|parameter| parameter.ident.clone()).collect();
     let arguments = arguments_struct(parameters)?;
+    let proofs: Vec<_> = (0..guards.len()).map(|i| format_ident!("guard_{i}")).collect();
+    let checks = guards.iter().zip(&proofs).map(|(guard, proof)| {
+        quote_spanned!(guard.span()=> let #proof =
+            ::syncline::__macro::passed::<::syncline::__macro::contexts::#kind_name, #guard>(&ctx).await?;
+        )
+    });
     let call = quote_spanned! {returned.span()=>
-        ::syncline::__macro::returned::<Self, _>(#ident(&ctx, #(arguments.#passed),*).await)
+        ::syncline::__macro::returned::<Self, _>(#ident(&ctx, #(&#proofs,)* #(arguments.#passed),*).await)
     };
     let returns = quote_spanned!(returned.span()=> ::syncline::__macro::returned_validator::<#returned>());
     // Without `allow(dead_code)`, and at the place of the name: a function that nobody registers is told as unused.
@@ -126,6 +132,7 @@ fn definition(kind: Kind, options: TokenStream, function: &ItemFn) -> syn::Resul
                         run,
                         arguments,
                         |ctx: ::syncline::__macro::contexts::#kind_name, arguments: Arguments| async move {
+                            #(#checks)*
                             #call
                         },
                     )

@@ -9,6 +9,9 @@ use crate::names::{Spelling, check_identifier};
 /// Most parameters of a function beside its context: as many as the tuples of nested calls have.
 const PARAMETERS_MAX: usize = 12;
 
+/// Most guards of a function; a tuple of guards is one.
+const GUARDS_MAX: usize = 2;
+
 /// What a function may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -51,7 +54,9 @@ impl Kind {
 
 /// A checked signature.
 pub(crate) struct Checked {
-    /// The parameters after the context, in the order of the declaration.
+    /// The types of the guards, which stand between the context and the arguments.
+    pub(crate) guards: Vec<Type>,
+    /// The arguments, in the order of the declaration.
     pub(crate) parameters: Vec<Field>,
     /// The `Result` that it returns.
     pub(crate) returned: Type,
@@ -62,11 +67,21 @@ pub(crate) fn check(kind: Kind, spelling: Spelling, item: &ItemFn) -> syn::Resul
     let signature = &item.sig;
     check_qualifiers(kind, signature)?;
     check_context(kind, signature)?;
-    let mut parameters = Vec::new();
+    let (mut guards, mut parameters) = (Vec::new(), Vec::new());
     for argument in signature.inputs.iter().skip(1) {
-        if let FnArg::Typed(argument) = argument {
-            parameters.push(check_parameter(kind, signature, spelling, argument)?);
+        let FnArg::Typed(argument) = argument else { continue };
+        match guard_type(&argument.ty) {
+            None => parameters.push(check_parameter(kind, signature, spelling, argument)?),
+            Some(_) if !parameters.is_empty() => {
+                let problem = "guards stand between the context and the arguments";
+                return Err(wrong(kind, signature, argument, problem));
+            }
+            Some(guard) => guards.push(guard.clone()),
         }
+    }
+    if guards.len() > GUARDS_MAX {
+        let text = format!("{} guards, at most {GUARDS_MAX}: a tuple of guards is one", guards.len());
+        return Err(syn::Error::new_spanned(&signature.inputs, text));
     }
     if parameters.len() > PARAMETERS_MAX {
         let text = format!(
@@ -75,14 +90,16 @@ pub(crate) fn check(kind: Kind, spelling: Spelling, item: &ItemFn) -> syn::Resul
         );
         return Err(syn::Error::new_spanned(&signature.inputs, text));
     }
-    Ok(Checked { parameters, returned: check_return(kind, signature)? })
+    Ok(Checked { guards, parameters, returned: check_return(kind, signature)? })
 }
 
 /// The message `problem`, followed by the signature as it should be.
 fn wrong(kind: Kind, signature: &Signature, at: &dyn ToTokens, problem: &str) -> syn::Error {
     let name = &signature.ident;
-    let parameters: String =
-        signature.inputs.iter().filter_map(|argument| right_parameter(signature, argument)).collect();
+    let is_guard = |argument: &&FnArg| matches!(argument, FnArg::Typed(argument) if guard_type(&argument.ty).is_some());
+    let (guards, arguments): (Vec<_>, Vec<_>) = signature.inputs.iter().partition(is_guard);
+    let in_order = guards.into_iter().chain(arguments);
+    let parameters: String = in_order.filter_map(|argument| right_parameter(signature, argument)).collect();
     let returned = match &signature.output {
         ReturnType::Type(_, ty) if result_inside(ty).is_some() => tidy(&quote!(#ty).to_string()),
         ReturnType::Type(_, ty) => format!("Result<{}>", tidy(&quote!(#ty).to_string())),
@@ -112,6 +129,7 @@ fn right_parameter(signature: &Signature, argument: &FnArg) -> Option<String> {
         |path: &TypePath| signature.generics.type_params().any(|parameter| path.path.is_ident(&parameter.ident));
     let ty = match &**ty {
         Type::Path(path) if is_parameter(path) => "String".to_owned(),
+        ty if guard_type(ty).is_some() => tidy(&quote!(#ty).to_string()),
         ty => owned_form(ty).unwrap_or_else(|| tidy(&quote!(#ty).to_string())),
     };
     Some(format!(", {name}: {ty}"))
@@ -193,6 +211,24 @@ fn check_parameter(kind: Kind, signature: &Signature, spelling: Spelling, argume
     let wire = spelling.apply(&ident);
     check_identifier(&wire, "the wire name of an argument", ident.span())?;
     Ok(Field { ident, wire, ty: (**ty).clone() })
+}
+
+/// The guard that a borrowed parameter is. What can only be an argument is none, however it is written.
+fn guard_type(ty: &Type) -> Option<&Type> {
+    let Type::Reference(reference) = ty else { return None };
+    if reference.mutability.is_some() || reference.lifetime.is_some() || context_kind(ty).is_some() {
+        return None;
+    }
+    match &*reference.elem {
+        Type::Path(path) if path.path.is_ident("str") || (is_plain_value(path) && !is_option(path)) => None,
+        guard @ (Type::Path(_) | Type::Tuple(_)) => Some(guard),
+        _ => None,
+    }
+}
+
+/// Whether it is an `Option`, which guards can be, too.
+fn is_option(path: &TypePath) -> bool {
+    path.path.segments.last().is_some_and(|last| last.ident == "Option")
 }
 
 /// What to write instead of a type that an argument cannot have; `None` when it may.

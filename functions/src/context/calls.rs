@@ -13,77 +13,77 @@ use crate::limits::CALL_DEPTH_MAX;
 use crate::registry::FunctionKind;
 use crate::run::Run;
 
-/// A Rust function that is a query, with its arguments as a tuple.
+/// A Rust function that is a query, with its arguments as a tuple, and its guards as another.
 #[diagnostic::on_unimplemented(
     message = "this is not a query that takes these arguments",
     label = "expected a query here, and a tuple of its arguments behind it",
     note = "write `ctx.run_query(module::function, (first, second))`; one argument is `(first,)`, none is `()`"
 )]
-pub trait QueryFn<A>: Send + 'static {
+pub trait QueryFn<A, G = ()>: Send + 'static {
     /// What it returns.
     type Output: FieldType;
 }
 
-/// A Rust function that is a mutation, with its arguments as a tuple.
+/// A Rust function that is a mutation, with its arguments as a tuple, and its guards as another.
 #[diagnostic::on_unimplemented(
     message = "this is not a mutation that takes these arguments",
     label = "expected a mutation here, and a tuple of its arguments behind it",
     note = "write `ctx.run_mutation(module::function, (first, second))`; one argument is `(first,)`, none is `()`"
 )]
-pub trait MutationFn<A>: Send + 'static {
+pub trait MutationFn<A, G = ()>: Send + 'static {
     /// What it returns.
     type Output: FieldType;
 }
 
-/// A Rust function that is an action, with its arguments as a tuple.
+/// A Rust function that is an action, with its arguments as a tuple, and its guards as another.
 #[diagnostic::on_unimplemented(
     message = "this is not an action that takes these arguments",
     label = "expected an action here, and a tuple of its arguments behind it",
     note = "write `ctx.run_action(module::function, (first, second))`; one argument is `(first,)`, none is `()`"
 )]
-pub trait ActionFn<A>: Send + 'static {
+pub trait ActionFn<A, G = ()>: Send + 'static {
     /// What it returns.
     type Output: FieldType;
 }
 
+// Guards are checked when the call arrives, as they are for a client: the caller passes arguments only.
 macro_rules! callable {
-    ($($letter:ident),*) => {
-        impl<F, R: FieldType, E, $($letter),*> QueryFn<($($letter,)*)> for F
+    ([$($guard:ident),*] $($letter:ident),*) => {
+        callable!(QueryFn, QueryCtx, [$($guard),*] $($letter),*);
+        callable!(MutationFn, MutationCtx, [$($guard),*] $($letter),*);
+        callable!(ActionFn, ActionCtx, [$($guard),*] $($letter),*);
+    };
+    ($kind:ident, $ctx:ident, [$($guard:ident),*] $($letter:ident),*) => {
+        impl<F, R: FieldType, E, $($guard: 'static,)* $($letter),*> $kind<($($letter,)*), ($($guard,)*)> for F
         where
-            F: AsyncFn(&QueryCtx, $($letter),*) -> Result<R, E> + Send + 'static,
-        {
-            type Output = R;
-        }
-
-        impl<F, R: FieldType, E, $($letter),*> MutationFn<($($letter,)*)> for F
-        where
-            F: AsyncFn(&MutationCtx, $($letter),*) -> Result<R, E> + Send + 'static,
-        {
-            type Output = R;
-        }
-
-        impl<F, R: FieldType, E, $($letter),*> ActionFn<($($letter,)*)> for F
-        where
-            F: AsyncFn(&ActionCtx, $($letter),*) -> Result<R, E> + Send + 'static,
+            F: AsyncFn(&$ctx, $(&$guard,)* $($letter),*) -> Result<R, E> + Send + 'static,
         {
             type Output = R;
         }
     };
 }
 
-callable!();
-callable!(A);
-callable!(A, B);
-callable!(A, B, C);
-callable!(A, B, C, D);
-callable!(A, B, C, D, G);
-callable!(A, B, C, D, G, H);
-callable!(A, B, C, D, G, H, I);
-callable!(A, B, C, D, G, H, I, J);
-callable!(A, B, C, D, G, H, I, J, K);
-callable!(A, B, C, D, G, H, I, J, K, L);
-callable!(A, B, C, D, G, H, I, J, K, L, M);
-callable!(A, B, C, D, G, H, I, J, K, L, M, N);
+macro_rules! callable_with_guards {
+    ($($letter:ident),*) => {
+        callable!([] $($letter),*);
+        callable!([X] $($letter),*);
+        callable!([X, Y] $($letter),*);
+    };
+}
+
+callable_with_guards!();
+callable_with_guards!(A);
+callable_with_guards!(A, B);
+callable_with_guards!(A, B, C);
+callable_with_guards!(A, B, C, D);
+callable_with_guards!(A, B, C, D, G);
+callable_with_guards!(A, B, C, D, G, H);
+callable_with_guards!(A, B, C, D, G, H, I);
+callable_with_guards!(A, B, C, D, G, H, I, J);
+callable_with_guards!(A, B, C, D, G, H, I, J, K);
+callable_with_guards!(A, B, C, D, G, H, I, J, K, L);
+callable_with_guards!(A, B, C, D, G, H, I, J, K, L, M);
+callable_with_guards!(A, B, C, D, G, H, I, J, K, L, M, N);
 
 /// Calls the function whose Rust function has the type `F`.
 pub(super) async fn typed<F: 'static, A: Arguments, R: FieldType>(

@@ -109,6 +109,14 @@ pub fn registry() -> Registry {
         crate::errors::failing::other,
         crate::errors::failing::relays,
         crate::errors::failing::long,
+        crate::guards::guarded::me,
+        crate::guards::guarded::send,
+        crate::guards::guarded::administer,
+        crate::guards::guarded::both,
+        crate::guards::guarded::open,
+        crate::guards::guarded::perhaps,
+        crate::guards::guarded::in_the_middle,
+        crate::guards::guarded::act,
         crate::outgoing::giving::record,
         crate::outgoing::giving::anything,
         crate::outgoing::giving::many,
@@ -122,6 +130,7 @@ pub fn registry() -> Registry {
         users::store,
         users::current,
         users::list,
+        users::set_roles,
     ]
 }
 

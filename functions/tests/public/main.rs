@@ -9,6 +9,7 @@ mod calls;
 mod context;
 mod db;
 mod errors;
+mod guards;
 mod memory;
 mod outgoing;
 mod pages;
