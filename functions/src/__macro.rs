@@ -8,7 +8,7 @@ pub use syncline_schema::{FieldType, FieldValidator, Id, Schema, Table, TableDef
 
 pub use crate::call::{handle, returned, returned_validator};
 pub use crate::context::{ActionCtx, MutationCtx, QueryCtx};
-pub use crate::db::{IndexRange, IntoField, Patch, PatchFields};
+pub use crate::db::{IndexRange, IntoField, OpenTable, Patch, PatchFields};
 pub use crate::guard::passed;
 pub use crate::registry::{Definition, FunctionError, FunctionKind, Registry, Signature, Visibility};
 pub use crate::run::Run;

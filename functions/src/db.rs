@@ -7,6 +7,7 @@ mod patch;
 mod query;
 mod range;
 mod row;
+mod rules;
 mod untyped;
 
 use std::ops::Deref;
@@ -25,7 +26,19 @@ pub use patch::{IntoField, Patch, PatchFields};
 pub use query::Query;
 pub use range::{Bounded, IndexRange, LowerBounded, RangeOf, UpperBounded};
 pub use row::Row;
+pub use rules::{Everything, RuledReader, RuledWriter, Rules};
 pub use untyped::{TableReader, TableWriter};
+
+/// A table that any code may read and write: every one without `#[table(ruled)]`.
+///
+/// `derive(Table)` implements it.
+#[diagnostic::on_unimplemented(
+    message = "the table `{Self}` is `ruled`: its documents are read and written under row rules",
+    label = "this would go past the rules",
+    note = "write `ctx.db.under(rules)` instead of `ctx.db`, with a type that has `impl Rules<{Self}>`",
+    note = "what stands above all rules writes `ctx.db.under(&Everything)`"
+)]
+pub trait OpenTable: Table {}
 
 /// Reads documents of one snapshot of the database.
 #[derive(Clone)]
@@ -39,7 +52,11 @@ impl DatabaseReader {
     }
 
     /// The document with this id, or `None`.
-    pub async fn get<T: Table>(&self, id: Id<T>) -> Result<Option<Doc<T>>> {
+    pub async fn get<T: OpenTable>(&self, id: Id<T>) -> Result<Option<Doc<T>>> {
+        self.get_any(id).await
+    }
+
+    async fn get_any<T: Table>(&self, id: Id<T>) -> Result<Option<Doc<T>>> {
         self.run.settled().await;
         let id = id.document_id();
         check_table::<T>(self.run.tx().as_ref(), "get", id)?;
@@ -48,8 +65,17 @@ impl DatabaseReader {
     }
 
     /// Begins to read a table: `ctx.db.query(Message::by_channel().eq(channel))`, or `Message::all()`.
-    pub fn query<R: RangeOf>(&self, range: R) -> Query<Doc<R::Table>> {
+    pub fn query<R: RangeOf<Table: OpenTable>>(&self, range: R) -> Query<Doc<R::Table>> {
+        self.query_any(range)
+    }
+
+    fn query_any<R: RangeOf>(&self, range: R) -> Query<Doc<R::Table>> {
         Query::new(self.run.clone(), range.into_plan())
+    }
+
+    /// The same database under row rules: what they do not allow is not there.
+    pub fn under<R: Clone + Send + Sync + 'static>(&self, rules: &R) -> RuledReader<R> {
+        RuledReader::new(&self.run, rules)
     }
 
     /// The id that a text is, if it is one of a document of the table. Reads no document.
@@ -83,8 +109,17 @@ impl DatabaseWriter {
         DatabaseWriter { reader: DatabaseReader::new(run) }
     }
 
+    /// The same database under row rules: what they do not allow is not there, and refused when it is written.
+    pub fn under<R: Clone + Send + Sync + 'static>(&self, rules: &R) -> RuledWriter<R> {
+        RuledWriter::new(&self.reader.run, rules)
+    }
+
     /// Adds a document and returns its id.
-    pub async fn insert<T: Table>(&self, document: T) -> Result<Id<T>> {
+    pub async fn insert<T: OpenTable>(&self, document: T) -> Result<Id<T>> {
+        self.insert_any(document).await
+    }
+
+    async fn insert_any<T: Table>(&self, document: T) -> Result<Id<T>> {
         let run = &self.reader.run;
         let json = encode_document("insert", &document)?;
         let _turn = run.turn().await;
@@ -98,19 +133,27 @@ impl DatabaseWriter {
     ///
     /// # Errors
     /// `NonexistentDocument` when there is no such document.
-    pub async fn patch<P: Patch>(&self, id: Id<P::Table>, patch: P) -> Result<()> {
+    pub async fn patch<P: Patch<Table: OpenTable>>(&self, id: Id<P::Table>, patch: P) -> Result<()> {
+        self.patch_any(id, &patch.into_fields()).await
+    }
+
+    async fn patch_any<T: Table>(&self, id: Id<T>, fields: &PatchFields) -> Result<()> {
         let run = &self.reader.run;
         let _turn = run.turn().await;
         let id = id.document_id();
-        check_table::<P::Table>(run.tx().as_ref(), "patch", id)?;
-        Ok(run.tx().patch(id, Fields::Typed(&patch.into_fields().to_json::<P::Table>()?)).await?)
+        check_table::<T>(run.tx().as_ref(), "patch", id)?;
+        Ok(run.tx().patch(id, Fields::Typed(&fields.to_json::<T>()?)).await?)
     }
 
     /// Replaces all fields of a document.
     ///
     /// # Errors
     /// `NonexistentDocument` when there is no such document.
-    pub async fn replace<T: Table>(&self, id: Id<T>, document: T) -> Result<()> {
+    pub async fn replace<T: OpenTable>(&self, id: Id<T>, document: T) -> Result<()> {
+        self.replace_any(id, document).await
+    }
+
+    async fn replace_any<T: Table>(&self, id: Id<T>, document: T) -> Result<()> {
         let run = &self.reader.run;
         let _turn = run.turn().await;
         let id = id.document_id();
@@ -122,7 +165,11 @@ impl DatabaseWriter {
     ///
     /// # Errors
     /// `NonexistentDocument` when there is no such document.
-    pub async fn delete<T: Table>(&self, id: Id<T>) -> Result<()> {
+    pub async fn delete<T: OpenTable>(&self, id: Id<T>) -> Result<()> {
+        self.delete_any(id).await
+    }
+
+    async fn delete_any<T: Table>(&self, id: Id<T>) -> Result<()> {
         let run = &self.reader.run;
         let _turn = run.turn().await;
         let id = id.document_id();

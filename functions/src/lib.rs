@@ -103,7 +103,8 @@ pub use syncline_macros::action;
 /// `#[table(name = "...")]` names it, `index(by_author = [author], by_author_day = [author, day])` its indexes. For
 /// each there is a function that begins a range, with equalities in the order of the fields and then bounds on the
 /// next one; `all`, `by_creation_time` and `by_id` are always there. `patch` begins a patch. Fields are in camelCase
-/// on the wire; `rename_all = "snake_case"` and `#[field(name = "...")]` change that.
+/// on the wire; `rename_all = "snake_case"` and `#[field(name = "...")]` change that. `ruled` closes the table to
+/// everything but row rules ([`db::Rules`]).
 ///
 /// ```
 /// # extern crate syncline_functions as syncline;

@@ -79,6 +79,12 @@ impl DbError {
     pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
         DbError::Refused { code, message: message.into(), data: None }
     }
+
+    /// The refusal of a write to a document that is not there, or not there for the caller.
+    pub fn nonexistent(call: &str, id: &DocumentId) -> Self {
+        const CODE: &str = "NonexistentDocument";
+        DbError::refused(CODE, format!("{CODE}: `{call}` of {id}: there is no such document."))
+    }
 }
 
 impl fmt::Display for DbError {

@@ -24,6 +24,8 @@ struct TableOptions {
     name: LitStr,
     spelling: Spelling,
     indexes: Vec<Index>,
+    /// Whether documents are read and written under row rules only.
+    ruled: bool,
 }
 
 /// `by_channel = [channel]`.
@@ -57,7 +59,7 @@ impl Parse for IndexField {
 
 impl TableOptions {
     fn parse(struct_name: &Ident, attributes: &[Attribute]) -> syn::Result<Self> {
-        let (mut name, mut spelling, mut indexes) = (None, Spelling::default(), Vec::new());
+        let (mut name, mut spelling, mut indexes, mut ruled) = (None, Spelling::default(), Vec::new(), false);
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("table")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
@@ -68,8 +70,10 @@ impl TableOptions {
                     let list;
                     parenthesized!(list in meta.input);
                     indexes.extend(Punctuated::<Index, Token![,]>::parse_terminated(&list)?);
+                } else if meta.path.is_ident("ruled") && !options::has_value(&meta) {
+                    ruled = true;
                 } else {
-                    let known = ["name = \"...\"", "index(by_field = [field])", "rename_all = \"...\""];
+                    let known = ["name = \"...\"", "index(by_field = [field])", "rename_all = \"...\"", "ruled"];
                     return Err(options::unknown(&meta, "table", &known));
                 }
                 Ok(())
@@ -85,7 +89,7 @@ impl TableOptions {
         if name.value().starts_with('_') {
             return Err(syn::Error::new(name.span(), "names of tables that begin with `_` are kept for the system"));
         }
-        Ok(TableOptions { name, spelling, indexes })
+        Ok(TableOptions { name, spelling, indexes, ruled })
     }
 }
 
@@ -137,7 +141,14 @@ fn table_impl(name: &Ident, options: &TableOptions, fields: &[Field]) -> syn::Re
         functions.push(function);
     }
     let table = &options.name;
+    let open = (!options.ruled).then(|| {
+        quote! {
+            #[automatically_derived]
+            impl ::syncline::__macro::OpenTable for #name {}
+        }
+    });
     Ok(quote! {
+        #open
         #[automatically_derived]
         impl ::syncline::__macro::Table for #name {
             const NAME: &'static str = #table;

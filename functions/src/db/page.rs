@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::cursor::{self, Fingerprint, Position};
 use super::pagination::{Bounds, PageStatus, PaginationOptions, PaginationResult};
-use super::query::{Query, STEP_MAX, next_step};
+use super::query::{Kept, Query, STEP_MAX, next_step};
 use super::row::Row;
 use crate::error::Result;
 use crate::limits::{DOCUMENT_BYTES_MAX, PAGE_ITEMS_UNSPLIT_MAX};
@@ -54,15 +54,29 @@ struct Page<R> {
     end: Option<Position>,
     bounds: Bounds,
     rows: Vec<R>,
-    /// The index keys of all documents read, dropped ones included.
+    /// The index keys of all documents that the caller may see, filtered-out ones included. Cursors are made of these
+    /// alone, because a key holds what a document says; and only these count for the client's own limits, which
+    /// could otherwise be set to end a page at a denied one.
     keys: Vec<Arc<[u8]>>,
+    /// The key of the document that was read last, seen or not.
+    last_read: Option<Arc<[u8]>>,
     bytes: u64,
     stop: Stop,
 }
 
 impl<R: Row> Page<R> {
     fn new(query: Query<R>, start: Option<Position>, end: Option<Position>, bounds: Bounds) -> Self {
-        Page { query, start, end, bounds, rows: Vec::new(), keys: Vec::new(), bytes: 0, stop: Stop::Reached }
+        Page {
+            query,
+            start,
+            end,
+            bounds,
+            rows: Vec::new(),
+            keys: Vec::new(),
+            last_read: None,
+            bytes: 0,
+            stop: Stop::Reached,
+        }
     }
 
     async fn read(mut self) -> Result<Self> {
@@ -79,7 +93,7 @@ impl<R: Row> Page<R> {
                 self.stop = Stop::Cut;
                 return Ok(self);
             };
-            if let Some(stop) = self.take(batch)? {
+            if let Some(stop) = self.take(batch).await? {
                 self.stop = stop;
                 return Ok(self);
             }
@@ -125,7 +139,7 @@ impl<R: Row> Page<R> {
     /// Borrowed as mutable because filters can be sent between threads but not shared.
     async fn scan(&mut self, limit: usize) -> Result<Option<Batch>> {
         self.query.run.settled().await;
-        let after = self.keys.last().map(|key| &**key).or(match &self.start {
+        let after = self.last_read.as_deref().or(match &self.start {
             Some(Position::Behind(key)) => Some(key),
             _ => None,
         });
@@ -144,11 +158,11 @@ impl<R: Row> Page<R> {
     }
 
     /// Takes the documents of a step, as far as the page goes.
-    fn take(&mut self, batch: Batch) -> Result<Option<Stop>> {
+    async fn take(&mut self, batch: Batch) -> Result<Option<Stop>> {
         let mut left = batch.rows.len();
         for (key, document) in batch.rows {
             left -= 1;
-            self.take_one(key, document)?;
+            self.take_one(key, document).await?;
             if self.end.is_some() {
                 continue;
             }
@@ -163,10 +177,16 @@ impl<R: Row> Page<R> {
         Ok(batch.done.then_some(Stop::Reached))
     }
 
-    fn take_one(&mut self, key: Arc<[u8]>, document: Document) -> Result<()> {
+    async fn take_one(&mut self, key: Arc<[u8]>, document: Document) -> Result<()> {
+        self.last_read = Some(key.clone());
+        let bytes = document.json.len() as u64;
+        match self.query.keep(document).await? {
+            Kept::Denied => return Ok(()),
+            Kept::Dropped => {}
+            Kept::Row(row) => self.rows.push(row),
+        }
         self.keys.push(key);
-        self.bytes += document.json.len() as u64;
-        self.rows.extend(self.query.keep(document)?);
+        self.bytes += bytes;
         Ok(())
     }
 
@@ -177,11 +197,11 @@ impl<R: Row> Page<R> {
 
     fn into_result(self, fingerprint: Fingerprint) -> PaginationResult<R> {
         let status = self.status();
-        let last_read = self.keys.last().map(|key| Position::Behind(key.to_vec()));
+        let last_seen = self.keys.last().map(|key| Position::Behind(key.to_vec()));
         let continue_at = match (self.end, self.stop) {
             (Some(end), _) => end,
             (None, Stop::Reached) => Position::End,
-            (None, Stop::Full | Stop::Cut) => last_read.or(self.start).unwrap_or(Position::End),
+            (None, Stop::Full | Stop::Cut) => last_seen.or(self.start).unwrap_or(Position::End),
         };
         let split_at = (self.keys.len() > 2).then(|| Position::Behind(self.keys[self.keys.len() / 2].to_vec()));
         PaginationResult {

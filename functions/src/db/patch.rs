@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use syncline_schema::{Bytes, DecodeError, FieldType, Id, Table};
+use syncline_schema::{Bytes, DecodeError, FieldType, Id, Table, Value, object_from_json, object_to_json};
 
 use crate::error::Result;
 use crate::outgoing;
@@ -35,6 +35,22 @@ impl PatchFields {
     /// Removes a field.
     pub fn clear(&mut self, name: &'static str) {
         self.fields.insert(name, UNDEFINED.to_owned());
+    }
+
+    /// What the document with this wire JSON becomes, system fields included.
+    pub(crate) fn applied_to<T: Table>(&self, document: &str) -> Result<String> {
+        if let Some(error) = &self.invalid {
+            return Err(outgoing::refused::<T>("patch", error));
+        }
+        let mut document = object_from_json(document)?;
+        for (name, value) in &self.fields {
+            if value == UNDEFINED {
+                document.remove(*name);
+            } else {
+                document.insert((*name).to_owned(), Value::from_json(value)?);
+            }
+        }
+        Ok(object_to_json(&document))
     }
 
     /// Wire JSON, the names in byte order.

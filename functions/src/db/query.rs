@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use syncline_schema::{DocumentId, RangePart};
 
@@ -52,6 +53,21 @@ impl Plan {
 
 type Filter<R> = Box<dyn Fn(&R) -> bool + Send>;
 
+/// Whether a document may be seen at all. Asked before any filter, so that no code sees what the caller must not.
+pub(super) trait ReadRule<R>: Send + Sync {
+    fn allows<'a>(&'a self, row: &'a R) -> BoxFuture<'a, Result<bool>>;
+}
+
+/// What becomes of a document that was read.
+pub(super) enum Kept<R> {
+    /// It is a row of the query.
+    Row(R),
+    /// A filter dropped it.
+    Dropped,
+    /// The caller must not see it.
+    Denied,
+}
+
 /// A query that has not begun to read. One of the methods that end it reads: `first`, `unique`, `take`, `collect`,
 /// `paginate`, `stream`.
 #[must_use = "a query reads nothing until `first`, `unique`, `take`, `collect`, `paginate` or `stream`"]
@@ -61,11 +77,19 @@ pub struct Query<R> {
     filters: Vec<Filter<R>>,
     /// The names of the filters' types, which tell in which function they are written.
     pub(super) filter_names: Vec<&'static str>,
+    rule: Option<Arc<dyn ReadRule<R>>>,
 }
 
 impl<R: Row> Query<R> {
     pub(super) fn new(run: Arc<Run>, plan: Plan) -> Self {
-        Query { run, plan, filters: Vec::new(), filter_names: Vec::new() }
+        Query { run, plan, filters: Vec::new(), filter_names: Vec::new(), rule: None }
+    }
+
+    /// Reads only what a rule allows. `name` tells it from other rules, in cursors.
+    pub(super) fn under(mut self, rule: Arc<dyn ReadRule<R>>, name: &'static str) -> Self {
+        self.filter_names.push(name);
+        self.rule = Some(rule);
+        self
     }
 
     /// Keeps only the documents for which `keep` says so. What is dropped was still read and counts as read: a range
@@ -137,15 +161,22 @@ impl<R: Row> Query<R> {
         .boxed()
     }
 
-    /// Whether anything is filtered.
+    /// Whether documents that are read may be left out.
     pub(super) fn is_filtered(&self) -> bool {
-        !self.filters.is_empty()
+        !self.filters.is_empty() || self.rule.is_some()
     }
 
-    /// The row of a document, unless a filter drops it.
-    pub(super) fn keep(&self, document: Document) -> Result<Option<R>> {
+    /// What becomes of a document.
+    ///
+    /// Borrowed as mutable because filters can be sent between threads but not shared.
+    pub(super) async fn keep(&mut self, document: Document) -> Result<Kept<R>> {
         let row = R::from_document(document)?;
-        Ok(self.filters.iter().all(|keep| keep(&row)).then_some(row))
+        if let Some(rule) = &self.rule
+            && !rule.allows(&row).await?
+        {
+            return Ok(Kept::Denied);
+        }
+        Ok(if self.filters.iter().all(|keep| keep(&row)) { Kept::Row(row) } else { Kept::Dropped })
     }
 
     async fn read(self, n: usize) -> Result<Vec<(DocumentId, R)>> {
@@ -196,7 +227,7 @@ impl<R: Row> Steps<R> {
         let mut kept = Vec::with_capacity(batch.rows.len());
         for (_, document) in batch.rows {
             let id = document.id;
-            if let Some(row) = self.query.keep(document)? {
+            if let Kept::Row(row) = self.query.keep(document).await? {
                 kept.push((id, row));
             }
         }

@@ -71,7 +71,7 @@ pub mod messages {
 
 /// All tables of the application.
 pub fn tables() -> Schema {
-    schema![Message, crate::outgoing::Bag, syncline::users::User]
+    schema![Message, crate::outgoing::Bag, crate::rules::Note, crate::rules::Friend, syncline::users::User]
 }
 
 /// All functions of the application.

@@ -13,5 +13,6 @@ mod guards;
 mod memory;
 mod outgoing;
 mod pages;
+mod rules;
 mod types;
 mod users;

@@ -77,6 +77,11 @@ impl MemoryTx {
         self.lock().usage.documents_read += n;
     }
 
+    /// Lets a transaction read fewer documents.
+    pub fn limit_documents_read(&self, n: u64) {
+        self.lock().documents_read_max = n;
+    }
+
     /// How many nested transactions are open.
     pub fn open_brackets(&self) -> usize {
         self.lock().undo.len()
@@ -177,7 +182,7 @@ impl State {
 
     fn update(&mut self, call: &str, id: DocumentId, change: impl FnOnce(&mut Object)) -> Result<(), DbError> {
         let Some(document) = self.documents.get(&id) else {
-            return Err(DbError::refused("NonexistentDocument", format!("NonexistentDocument: `{call}` of {id}")));
+            return Err(DbError::nonexistent(call, &id));
         };
         let creation_time = document.creation_time;
         let mut fields = object_from_json(&document.json).unwrap();
@@ -254,11 +259,7 @@ impl Tx for MemoryTx {
     fn delete(&self, id: DocumentId) -> Reply<()> {
         let mut state = self.lock();
         let deleted = state.documents.remove(&id).map(|_| ());
-        Reply::now(
-            deleted.ok_or_else(|| {
-                DbError::refused("NonexistentDocument", format!("NonexistentDocument: `delete` of {id}"))
-            }),
-        )
+        Reply::now(deleted.ok_or_else(|| DbError::nonexistent("delete", &id)))
     }
 
     fn environment_variable(&self, name: &str) -> Reply<Option<Arc<str>>> {

@@ -112,7 +112,7 @@ fn a_table_has_its_name_its_fields_and_its_indexes() {
 #[test]
 fn a_schema_of_the_tables_keeps_all_rules() {
     let schema = tables();
-    assert_eq!(schema.tables.keys().collect::<Vec<_>>(), ["bags", "messages", "users"]);
+    assert_eq!(schema.tables.keys().collect::<Vec<_>>(), ["bags", "friends", "messages", "private_notes", "users"]);
     schema.check().unwrap();
     let nested = &schema.tables["messages"].index("by_nested").unwrap().fields[0];
     assert_eq!(nested.to_string(), "place.city");

@@ -126,7 +126,7 @@ impl Transaction {
         }
         state.reads.document_written(id);
         let Some(table) = self.table_numbered(state, id.table) else {
-            return Tried::Done(Err(nonexistent(operation.name(), &id)));
+            return Tried::Done(Err(DbError::nonexistent(operation.name(), &id)));
         };
         let (first, current) = match state.writes.get(&id) {
             Some(write) => (false, write.new.clone()),
@@ -138,7 +138,7 @@ impl Transaction {
         if let Err(error) = self.check_kept(state) {
             return Tried::Done(Err(error));
         }
-        let Some(current) = current else { return Tried::Done(Err(nonexistent(operation.name(), &id))) };
+        let Some(current) = current else { return Tried::Done(Err(DbError::nonexistent(operation.name(), &id))) };
         Tried::Done(self.apply(state, &table, id, current, first, operation))
     }
 
@@ -365,13 +365,6 @@ async fn write_later(
             return Err(error);
         }
     }
-}
-
-fn nonexistent(operation: &str, id: &DocumentId) -> DbError {
-    DbError::refused(
-        "NonexistentDocument",
-        format!("NonexistentDocument: `{operation}` of {id}: there is no such document."),
-    )
 }
 
 fn not_canonical(id: &DocumentId) -> DbError {
