@@ -21,8 +21,7 @@ mod messages {
 
     /// Posts as the signed-in user.
     #[mutation]
-    pub async fn send(ctx: &MutationCtx, channel: String, body: String) -> Result<Id<Message>> {
-        let user = ctx.auth.user().ok_or(AppError::new("sign in to post"))?;
+    pub async fn send(ctx: &MutationCtx, user: &SignedIn, channel: String, body: String) -> Result<Id<Message>> {
         ctx.db.insert(Message { channel, author: user.subject.clone(), body }).await
     }
 }

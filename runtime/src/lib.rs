@@ -26,6 +26,7 @@ pub mod prelude {
     pub use crate::auth::{Auth0, Clerk, CustomJwt, Oidc};
     pub use crate::{Server, ServerError, Sqlite};
     pub use syncline_functions::db::{PaginationOptions, PaginationResult};
+    pub use syncline_functions::guard::SignedIn;
     pub use syncline_functions::registry::Registry;
     pub use syncline_functions::{
         ActionCtx, AppError, Error, MutationCtx, Object, QueryCtx, Result, Table, action, functions, mutation, query,
@@ -36,4 +37,4 @@ pub mod prelude {
 
 #[doc(hidden)]
 pub use syncline_functions::__macro;
-pub use syncline_functions::users;
+pub use syncline_functions::{db, guard, users};

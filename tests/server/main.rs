@@ -7,6 +7,7 @@ mod embedded;
 mod environment;
 mod errors;
 mod explain;
+mod guards;
 mod http;
 mod issuer;
 mod lifetime;

@@ -1,6 +1,8 @@
 //! The application that tests run against. What each function does is told where the official clients call it:
 //! `tests/conformance/js/support.mjs`.
 
+pub mod guarded;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use syncline::prelude::*;
@@ -329,7 +331,7 @@ pub mod bank {
 
 /// The application, not started.
 pub fn server() -> syncline::Server {
-    let schema = schema![Item, Counter, bank::BankAccount, bank::Entry, users::User];
+    let schema = schema![Item, Counter, bank::BankAccount, bank::Entry, guarded::Note, users::User];
     let functions = functions![
         items::list,
         items::page,
@@ -363,6 +365,15 @@ pub fn server() -> syncline::Server {
         users::store,
         users::current,
         users::list,
+        users::set_roles,
+        guarded::me,
+        guarded::sign,
+        guarded::moderate,
+        guarded::administer,
+        guarded::notes,
+        guarded::page,
+        guarded::write,
+        guarded::show,
     ];
     syncline::Server::new(schema, functions)
 }

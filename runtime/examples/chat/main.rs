@@ -1,6 +1,7 @@
 //! A chat: users who sign in, and messages that every open page sees at once.
 
 mod messages;
+mod people;
 
 use std::process::ExitCode;
 
@@ -13,7 +14,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     let schema = schema![users::User, messages::Message];
-    let functions = functions![users::store, users::current, users::list, messages::list, messages::send];
+    let functions = functions![
+        users::store,
+        users::current,
+        users::list,
+        users::set_roles,
+        messages::list,
+        messages::send,
+        messages::remove,
+    ];
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/chat/web/dist");
     syncline::cli::run(Server::new(schema, functions).pages(page)).await
 }
