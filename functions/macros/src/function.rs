@@ -165,7 +165,9 @@ fn docs(attributes: &[Attribute]) -> String {
         let Meta::NameValue(meta) = &attribute.meta else { continue };
         let Expr::Lit(literal) = &meta.value else { continue };
         if let (true, Lit::Str(text)) = (meta.path.is_ident("doc"), &literal.lit) {
-            lines.extend(text.value().lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned()));
+            // Not `lines`, which has none for the empty line between two paragraphs.
+            let text = text.value();
+            lines.extend(text.split('\n').map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned()));
         }
     }
     lines.join("\n").trim().to_owned()
