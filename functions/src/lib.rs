@@ -24,6 +24,7 @@ mod outgoing;
 pub mod registry;
 pub mod run;
 pub mod tx;
+pub mod typescript;
 pub mod users;
 
 pub use args::Arguments;

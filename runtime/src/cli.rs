@@ -3,6 +3,7 @@
 //! An application's `main` hands its [`Server`] over; everything a person can set is a flag or a variable.
 
 mod auth;
+mod codegen;
 mod keygen;
 mod serve;
 
@@ -29,23 +30,27 @@ enum Command {
     Keygen(keygen::Arguments),
     /// What is wrong with a token, or with an identity provider.
     Auth(auth::Arguments),
+    /// Writes the functions and tables as types for clients in TypeScript.
+    Codegen(codegen::Arguments),
 }
 
 /// Runs the command that the process was started with.
 pub async fn run(server: Server) -> ExitCode {
     let arguments = CommandLine::parse();
+    let well = |()| true;
     let ended = match arguments.command {
-        Some(Command::Serve(serve)) => serve::run(server, serve).await.map_err(|error| error.to_string()),
-        Some(Command::Keygen(keygen)) => keygen::run(&keygen).map_err(|error| error.to_string()),
-        Some(Command::Auth(arguments)) => match auth::run(server.auth_settings(), arguments).await {
-            Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::FAILURE,
-            Err(error) => Err(error.to_string()),
-        },
-        None => serve::run(server, arguments.serve).await.map_err(|error| error.to_string()),
+        Some(Command::Serve(serve)) => serve::run(server, serve).await.map(well).map_err(|error| error.to_string()),
+        Some(Command::Keygen(keygen)) => keygen::run(&keygen).map(well).map_err(|error| error.to_string()),
+        Some(Command::Auth(arguments)) => {
+            auth::run(server.auth_settings(), arguments).await.map_err(|error| error.to_string())
+        }
+        Some(Command::Codegen(arguments)) => codegen::run(&server, &arguments).map_err(|error| error.to_string()),
+        None => serve::run(server, arguments.serve).await.map(well).map_err(|error| error.to_string()),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        // The command has said what is not well.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

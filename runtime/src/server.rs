@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use syncline_engine::{Engine, MemoryStorage, Ports, SqliteOptions, SqliteStorage, Storage, StorageError};
 use syncline_functions::registry::Registry;
+use syncline_functions::typescript;
 use syncline_schema::Schema;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -117,6 +118,11 @@ impl Server {
     /// The providers as they were given.
     pub(crate) fn auth_settings(&self) -> AuthSettings {
         self.auth.clone()
+    }
+
+    /// The functions and tables as a module for clients in TypeScript, as the command `codegen` writes it.
+    pub fn typescript(&self) -> String {
+        typescript::module(&self.schema, &self.registry)
     }
 
     /// Where the data is kept; in memory when never called.

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use crate::index::IndexDefinition;
 use crate::name::FieldPath;
+use crate::table::with_system_fields;
 use crate::validator::{Finding, TableNumbers, Validator, check_document};
 use crate::value::Object;
 
@@ -100,6 +101,12 @@ impl TableDefinition {
     #[must_use]
     pub fn index(&self, name: &str) -> Option<&IndexDefinition> {
         self.indexes.iter().find(|index| index.name == name)
+    }
+
+    /// What a whole document is: `_id` and `_creationTime` as well.
+    #[must_use]
+    pub fn document_with_system_fields(&self) -> Validator {
+        with_system_fields(self.document.clone(), &self.name)
     }
 
     /// Checks a document, whose system fields are left out of it.

@@ -253,7 +253,7 @@ impl<T: Table> FieldType for Doc<T> {
 }
 
 /// The validator of documents with their system fields, made from that of the fields alone.
-fn with_system_fields(validator: Validator, table: &str) -> Validator {
+pub(crate) fn with_system_fields(validator: Validator, table: &str) -> Validator {
     match validator {
         Validator::Object(mut fields) => {
             fields.insert(ID_FIELD.to_owned(), FieldValidator::required(Validator::Id(table.to_owned())));

@@ -64,6 +64,18 @@ fn react_in_chromium() {
 }
 
 #[test]
+fn types_for_typescript() {
+    node("types.test.mjs");
+}
+
+#[test]
+fn the_chats_types_are_up_to_date() {
+    let types = beside("../runtime/examples/chat/web/src/api.ts");
+    let output = Command::new(chat_example()).args(["codegen", "--check"]).arg(types).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_chat_page_in_chromium() {
     let page = beside("../runtime/examples/chat/web");
     if !page.join("dist/index.html").is_file() {

@@ -15,4 +15,5 @@ mod outgoing;
 mod pages;
 mod rules;
 mod types;
+mod typescript;
 mod users;
