@@ -90,6 +90,21 @@ test("two windows sign in as two people, and see each other and what they write 
   });
 });
 
+test("who wrote a message deletes it, and nobody else is offered to", async (t) => {
+  if (isSomethingMissing(t)) return;
+  await withBrowser(async (open) => {
+    const [ada, grace] = [await open(server.url), await open(server.url)];
+    await signIn(ada, "Ada Lovelace");
+    await signIn(grace, "Grace Hopper");
+    await say(ada, "This was a mistake.");
+    await settled(grace, "This was a mistake.").waitFor();
+    const button = (page) => page.getByRole("button", { name: "Delete “This was a mistake.”" });
+    assert.equal(await button(grace).count(), 0);
+    await button(ada).click();
+    for (const page of [ada, grace]) await settled(page, "This was a mistake.").waitFor({ state: "detached" });
+  });
+});
+
 test("anybody can sign in, with a name alone, and with an address", async (t) => {
   if (isSomethingMissing(t)) return;
   await withBrowser(async (open) => {

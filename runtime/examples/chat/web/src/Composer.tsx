@@ -1,13 +1,13 @@
 // Where a message is written. It appears in the list at once, and for real when the server has it.
 import { useState, type FormEvent, type KeyboardEvent } from "react";
 import { insertAtTop, useMutation, useQuery } from "convex/react";
-import { api, type Id, type Message } from "./api";
+import { api, type Doc, type Id } from "./api";
 import { ErrorNote, reasonOf } from "./errors";
 
 const OPTIMISTIC_PREFIX = "optimistic:";
 
 /** True for a message that the server has not answered for yet. */
-export function isOptimistic(message: Message): boolean {
+export function isOptimistic(message: Doc<"messages">): boolean {
   return message._id.startsWith(OPTIMISTIC_PREFIX);
 }
 
@@ -64,7 +64,7 @@ function useSend() {
   return useMutation(api.messages.send).withOptimisticUpdate((store, { body }) => {
     // An empty message is the server's to refuse; nobody needs to see it come and go.
     if (!me || body.trim() === "") return;
-    const item: Message = {
+    const item: Doc<"messages"> = {
       _id: `${OPTIMISTIC_PREFIX}${crypto.getRandomValues(new Uint32Array(2)).join("")}` as Id<"messages">,
       _creationTime: Date.now(),
       body,

@@ -1,9 +1,10 @@
 // The live list of messages, a page at a time. The server sends the newest first; people read the newest last.
 import { useLayoutEffect, useRef, useState } from "react";
-import { usePaginatedQuery } from "convex/react";
-import { api, type Message } from "./api";
+import { useMutation, usePaginatedQuery, useQuery } from "convex/react";
+import { api, type Doc } from "./api";
 import { Avatar } from "./Avatar";
 import { isOptimistic } from "./Composer";
+import { ErrorNote, reasonOf } from "./errors";
 import { dayOf, isSameDay, timeOf } from "./time";
 import { useStoredUser } from "./user-sync";
 
@@ -16,6 +17,8 @@ const NEAR_END_PX = 80;
 export function Messages() {
   const { results, status, loadMore } = usePaginatedQuery(api.messages.list, {}, { initialNumItems: PAGE_SIZE });
   const list = useSteadyScroll(results);
+  const { userId } = useStoredUser();
+  const moderates = useQuery(api.users.current)?.roles?.includes("moderator") ?? false;
 
   if (status === "LoadingFirstPage") return <div className="messages quiet">Loading…</div>;
   if (results.length === 0 && status === "Exhausted") return <div className="messages quiet">No messages yet. Say hello.</div>;
@@ -36,19 +39,37 @@ export function Messages() {
       )}
       <ol role="log" aria-label="Messages" data-testid="messages" data-status={status}>
         {oldestFirst.map((message, at) => (
-          <Line key={message._id} message={message} before={oldestFirst[at - 1]} />
+          <Line
+            key={message._id}
+            message={message}
+            before={oldestFirst[at - 1]}
+            own={message.author === userId}
+            moderated={moderates}
+          />
         ))}
       </ol>
     </div>
   );
 }
 
-function Line({ message, before }: { message: Message; before: Message | undefined }) {
-  const { userId } = useStoredUser();
+interface LineProps {
+  message: Doc<"messages">;
+  before: Doc<"messages"> | undefined;
+  /** Whether the reader wrote it. */
+  own: boolean;
+  /** Whether the reader may delete what others wrote. */
+  moderated: boolean;
+}
+
+function Line({ message, before, own, moderated }: LineProps) {
+  const remove = useMutation(api.messages.remove);
+  const [failure, setFailure] = useState<string | null>(null);
   const time = message._creationTime;
   const newDay = before === undefined || !isSameDay(before._creationTime, time);
   const goesOn = !newDay && before.author === message.author && time - before._creationTime < SAME_BREATH_MS;
   const pending = isOptimistic(message);
+  // Who may is the server's to decide; this is only about showing the button.
+  const mayDelete = !pending && (own || moderated);
   return (
     <>
       {newDay && (
@@ -56,7 +77,7 @@ function Line({ message, before }: { message: Message; before: Message | undefin
           <span>{dayOf(time)}</span>
         </li>
       )}
-      <li className="message" data-goes-on={goesOn} data-own={message.author === userId} data-pending={pending}>
+      <li className="message" data-goes-on={goesOn} data-own={own} data-pending={pending}>
         {!goesOn && <Avatar name={message.authorName} />}
         <div className="message-text">
           {!goesOn && (
@@ -66,8 +87,19 @@ function Line({ message, before }: { message: Message; before: Message | undefin
             </p>
           )}
           <p className="body">{message.body}</p>
+          {failure !== null && <ErrorNote title="Not deleted">{failure}</ErrorNote>}
         </div>
         {pending && <span className="pending">sending…</span>}
+        {mayDelete && (
+          <button
+            type="button"
+            className="button delete"
+            aria-label={`Delete “${message.body}”`}
+            onClick={() => void remove({ message: message._id }).catch((error: unknown) => setFailure(reasonOf(error)))}
+          >
+            Delete
+          </button>
+        )}
       </li>
     </>
   );
@@ -77,7 +109,7 @@ function Line({ message, before }: { message: Message; before: Message | undefin
  * Keeps what is read where it is: at the end, new messages come into view; further up, earlier ones that
  * are loaded above push nothing away. A list that becomes lower, because the foot grew, keeps its end.
  */
-function useSteadyScroll(results: readonly Message[]) {
+function useSteadyScroll(results: readonly Doc<"messages">[]) {
   const [list, setList] = useState<HTMLDivElement | null>(null);
   const fromEnd = useRef(0);
   const oldest = useRef<string | undefined>(undefined);

@@ -1,6 +1,6 @@
 // The live table of everybody who ever signed in.
 import { useQuery } from "convex/react";
-import { api, type User } from "./api";
+import { api, type Doc } from "./api";
 import { Avatar } from "./Avatar";
 import { shortly } from "./time";
 import { useStoredUser } from "./user-sync";
@@ -35,7 +35,7 @@ export function People() {
   );
 }
 
-function Row({ user }: { user: User }) {
+function Row({ user }: { user: Doc<"users"> }) {
   const { userId } = useStoredUser();
   return (
     <tr data-user={user._id}>

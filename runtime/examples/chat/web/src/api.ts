@@ -1,52 +1,88 @@
-// What the server offers to this page: its functions, with the types of their arguments and results.
-// The names and shapes are those of `../main.rs` and of Syncline's ready-made users module.
+/* eslint-disable */
+// The functions and tables of the server, as it declares them. Written by its command `codegen`: do not edit this
+// file, run the command again.
 import { anyApi, type FunctionReference, type PaginationOptions, type PaginationResult } from "convex/server";
 import type { GenericId } from "convex/values";
 
-export type Id<Table extends string> = GenericId<Table>;
-
-/** A row of `users`: one for each person who ever signed in. */
-export interface User {
-  _id: Id<"users">;
-  _creationTime: number;
-  name: string;
-  tokenIdentifier: string;
-  email?: string;
-  pictureUrl?: string;
-}
-
-/** A row of `messages`. `authorName` is the author's name at the time of writing. */
-export interface Message {
-  _id: Id<"messages">;
-  _creationTime: number;
-  body: string;
-  author: Id<"users">;
-  authorName: string;
-}
-
-/** The data of a `ConvexError` that the functions below throw. */
-export interface AppErrorData {
-  code: "UNAUTHENTICATED" | "UNKNOWN_USER" | "INVALID";
-  message: string;
-}
-
-type NoArgs = Record<string, never>;
-type Query<Args extends Record<string, unknown>, Result> = FunctionReference<"query", "public", Args, Result>;
-type Mutation<Args extends Record<string, unknown>, Result> = FunctionReference<"mutation", "public", Args, Result>;
-
-interface Api {
-  users: {
-    /** Creates or updates the row of whoever is signed in. */
-    store: Mutation<NoArgs, Id<"users">>;
-    /** The row of whoever is signed in; null before `store` and when signed out. */
-    current: Query<NoArgs, User | null>;
-    list: Query<NoArgs, User[]>;
-  };
+/** The tables, in the form that the types of `convex/server` work with. */
+export type DataModel = {
   messages: {
-    /** Newest first. */
-    list: Query<{ paginationOpts: PaginationOptions }, PaginationResult<Message>>;
-    send: Mutation<{ body: string }, Id<"messages">>;
+    document: {
+      _creationTime: number;
+      _id: Id<"messages">;
+      author: Id<"users">;
+      authorName: string;
+      body: string;
+    };
+    fieldPaths: "_creationTime" | "_id" | "author" | "authorName" | "body";
+    indexes: { by_id: ["_id"]; by_creation_time: ["_creationTime"] };
+    searchIndexes: {};
+    vectorIndexes: {};
   };
-}
+  users: {
+    document: {
+      _creationTime: number;
+      _id: Id<"users">;
+      email?: string;
+      name: string;
+      pictureUrl?: string;
+      roles?: string[];
+      tokenIdentifier: string;
+    };
+    fieldPaths:
+      | "_creationTime"
+      | "_id"
+      | "email"
+      | "name"
+      | "pictureUrl"
+      | "roles"
+      | "tokenIdentifier";
+    indexes: {
+      by_id: ["_id"];
+      by_creation_time: ["_creationTime"];
+      by_token: ["tokenIdentifier", "_creationTime"];
+    };
+    searchIndexes: {};
+    vectorIndexes: {};
+  };
+};
 
-export const api = anyApi as unknown as Api;
+/** The name of a table. */
+export type TableNames = keyof DataModel;
+
+/** A document of a table. */
+export type Doc<Table extends TableNames> = DataModel[Table]["document"];
+
+/** The id of a document of a table. */
+export type Id<Table extends TableNames> = GenericId<Table>;
+
+/** The functions that clients may call: `api.module.function`. */
+export type Api = {
+  messages: {
+    /** All messages, newest first, a page at a time. */
+    list: FunctionReference<
+      "query",
+      "public",
+      { paginationOpts: PaginationOptions },
+      PaginationResult<Doc<"messages">>
+    >;
+    /** Deletes a message: its author may, and a moderator. One that is gone stays gone. */
+    remove: FunctionReference<"mutation", "public", { message: Id<"messages"> }, null>;
+    /** Posts as the signed-in person. */
+    send: FunctionReference<"mutation", "public", { body: string }, Id<"messages">>;
+  };
+  users: {
+    /** The signed-in user's row; null for anonymous callers, and until `users:store` has created it. */
+    current: FunctionReference<"query", "public", Record<string, never>, Doc<"users"> | null>;
+    /** All users, in the order of their first login; at most a thousand. */
+    list: FunctionReference<"query", "public", Record<string, never>, Doc<"users">[]>;
+    /**
+     * Creates the signed-in user's row at the first login; later brings it up to date with the token. Returns its id.
+     *
+     * A claim that the token lacks changes nothing: a token without a profile leaves the row as it is.
+     */
+    store: FunctionReference<"mutation", "public", Record<string, never>, Id<"users">>;
+  };
+};
+
+export const api: Api = anyApi as unknown as Api;

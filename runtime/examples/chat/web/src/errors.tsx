@@ -1,7 +1,12 @@
 // Errors, shown where they happen.
 import { Component, type ReactNode } from "react";
 import { ConvexError } from "convex/values";
-import type { AppErrorData } from "./api";
+
+/** The data of the `ConvexError`s that the server's functions throw. */
+export interface AppErrorData {
+  code: "UNAUTHENTICATED" | "FORBIDDEN" | "UNKNOWN_USER" | "INVALID";
+  message: string;
+}
 
 /** What to tell a person: the application's own words where it sent some, else the server's. */
 export function reasonOf(error: unknown): string {
