@@ -23,6 +23,11 @@ pub struct SessionLimits {
     ///
     /// Source: `tests/spec/sync-protocol.md` 1.4. Over it: close 1013 `TooManyConcurrentMutations`.
     pub mutations_max: usize,
+    /// Mutations handed to the runtime that have neither committed nor failed, per socket.
+    ///
+    /// Source: ours. The runtime runs them one after another in any case; when it knows the next ones, none waits for a
+    /// round trip. What has been handed over is still answered when the server stops.
+    pub mutations_ahead_max: usize,
     /// Actions without an answer, per socket.
     ///
     /// Source: `tests/spec/sync-protocol.md` 1.4. Over it: close 1013 `TooManyInflightActionsForSingleClient`.
@@ -57,6 +62,7 @@ impl Default for SessionLimits {
         SessionLimits {
             queries_max: 10_000,
             mutations_max: 1_000,
+            mutations_ahead_max: 64,
             actions_max: 1_000,
             waiting_messages_max: 4_096,
             waiting_bytes_max: 32 << 20,

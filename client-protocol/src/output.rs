@@ -59,8 +59,9 @@ pub enum Output {
         /// Which.
         query: QueryId,
     },
-    /// Run a mutation; answered by `MutationCommitted` if it commits, then by `MutationFinished`.
-    /// The next one follows when this has committed or failed.
+    /// Run a mutation, when those asked for before it have committed or failed; answered by `MutationCommitted` if it
+    /// commits, then by `MutationFinished`. Those that have not begun when the session ends must not begin any more: its
+    /// client sends them again, elsewhere.
     RunMutation {
         /// To be handed back.
         request: RequestId,

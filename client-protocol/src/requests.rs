@@ -1,8 +1,8 @@
 //! Mutations in order, actions in any.
 //!
 //! The mutations of one client run one after the other, each when the one before has its timestamp or has failed,
-//! not when it is durable: that would make every one wait for the disk. Their answers leave in the same order,
-//! each once what it tells is durable.
+//! not when it is durable: that would make every one wait for the disk. The runtime does so, and is told some of them
+//! in advance. Their answers leave in the same order, each once what it tells is durable.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -14,9 +14,11 @@ use crate::output::IdentityKey;
 /// The requests of one client that have no answer yet.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    /// In the order they came. The first `n_started` have been handed to the runtime; only the last of those runs.
+    /// In the order they came. The first `n_started` have been handed to the runtime; `n_running` of those have neither
+    /// committed nor failed.
     mutations: VecDeque<Mutation>,
     n_started: usize,
+    n_running: usize,
     actions: BTreeSet<RequestId>,
     durable: Timestamp,
 }
@@ -45,7 +47,13 @@ pub(crate) struct CallerRequest {
 
 impl Requests {
     pub(crate) fn new() -> Requests {
-        Requests { mutations: VecDeque::new(), n_started: 0, actions: BTreeSet::new(), durable: Timestamp::ZERO }
+        Requests {
+            mutations: VecDeque::new(),
+            n_started: 0,
+            n_running: 0,
+            actions: BTreeSet::new(),
+            durable: Timestamp::ZERO,
+        }
     }
 
     /// Puts a mutation behind the others.
@@ -77,16 +85,16 @@ impl Requests {
         Ok(())
     }
 
-    /// The next mutation, if none runs: from now on it does.
-    pub(crate) fn start_mutation(&mut self) -> Option<CallerRequest> {
-        let last_started = self.n_started.checked_sub(1).map(|last| &self.mutations[last].state);
-        if matches!(last_started, Some(MutationState::Running)) {
+    /// The next mutation, if not too many have been handed over: from now on it runs, when those before it have.
+    pub(crate) fn start_mutation(&mut self, limits: &SessionLimits) -> Option<CallerRequest> {
+        if self.n_running >= limits.mutations_ahead_max {
             return None;
         }
         let next = self.mutations.get_mut(self.n_started)?;
         match std::mem::replace(&mut next.state, MutationState::Running) {
             MutationState::Queued(caller) => {
                 self.n_started += 1;
+                self.n_running += 1;
                 Some(*caller)
             }
             started => unreachable!("a mutation behind all that were started is queued, not {started:?}"),
@@ -98,6 +106,7 @@ impl Requests {
         match self.started(request) {
             Some(state @ MutationState::Running) => {
                 *state = MutationState::Committed(ts);
+                self.n_running -= 1;
                 Ok(())
             }
             _ => Err(ProtocolError::Unasked("the commit of a mutation that does not run")),
@@ -112,7 +121,9 @@ impl Requests {
     ) -> Result<(), ProtocolError> {
         match self.started(response.request) {
             Some(state @ (MutationState::Running | MutationState::Committed(_))) => {
+                let ran = matches!(state, MutationState::Running);
                 *state = MutationState::Finished { response, durable_at };
+                self.n_running -= usize::from(ran);
                 Ok(())
             }
             _ => Err(ProtocolError::Unasked("the answer of a mutation that does not run")),

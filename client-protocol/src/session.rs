@@ -172,13 +172,13 @@ impl Session {
             }
             Input::MutationCommitted { request, ts } => {
                 self.requests.commit_mutation(request, ts)?;
-                self.start_next_mutation();
+                self.start_mutations();
                 Ok(())
             }
             Input::MutationFinished { request, outcome, log_lines, durable_at } => {
                 let response = MutationResponse { request, outcome, log_lines };
                 self.requests.finish_mutation(response, durable_at)?;
-                self.start_next_mutation();
+                self.start_mutations();
                 self.send_answers();
                 Ok(())
             }
@@ -220,7 +220,7 @@ impl Session {
             ClientMessage::Mutation(request) => {
                 let caller = self.caller(request)?;
                 self.requests.push_mutation(caller, &self.config.limits)?;
-                self.start_next_mutation();
+                self.start_mutations();
                 Ok(())
             }
             ClientMessage::Action(request) => {
@@ -314,9 +314,9 @@ impl Session {
 
     // ---- requests -------------------------------------------------------------------------------------------------
 
-    fn start_next_mutation(&mut self) {
-        if let Some(CallerRequest { request: Request { request, call }, identity, session }) =
-            self.requests.start_mutation()
+    fn start_mutations(&mut self) {
+        while let Some(CallerRequest { request: Request { request, call }, identity, session }) =
+            self.requests.start_mutation(&self.config.limits)
         {
             self.outputs.push_back(Output::RunMutation { request, call, identity, session });
         }

@@ -95,7 +95,8 @@ struct Walk {
     runs: BTreeMap<u32, Run>,
     given_up: Vec<(u32, RunId)>,
     subscriptions: BTreeMap<u32, Subscription>,
-    running: Option<u32>,
+    /// Handed over, in order: the first runs.
+    running: VecDeque<u32>,
     /// Committed or failed, not yet told: the request, its key, its commit.
     finished: Vec<(u32, Option<u64>)>,
     /// The commit of each mutation that took effect and has no answer.
@@ -119,7 +120,7 @@ impl Walk {
             runs: BTreeMap::new(),
             given_up: Vec::new(),
             subscriptions: BTreeMap::new(),
-            running: None,
+            running: VecDeque::new(),
             finished: Vec::new(),
             commits: BTreeMap::new(),
             actions: Vec::new(),
@@ -312,9 +313,8 @@ impl Walk {
                     }
                 }
                 Output::RunMutation { request, identity, .. } => {
-                    assert!(self.running.is_none(), "one mutation at a time");
                     assert_eq!(identity.0, self.client.callers[&request.0]);
-                    self.running = Some(request.0);
+                    self.running.push_back(request.0);
                 }
                 Output::RunAction { request, identity, .. } => {
                     assert_eq!(identity.0, self.client.callers[&request.0]);
@@ -423,7 +423,7 @@ impl Walk {
     }
 
     fn run_mutation(&mut self, detail: u64) {
-        let Some(request) = self.running.take() else { return };
+        let Some(request) = self.running.pop_front() else { return };
         if detail.is_multiple_of(4) {
             return self.finish_mutation(request, None);
         }
@@ -471,7 +471,7 @@ impl Walk {
         self.verification.is_some()
             || self.target.is_some()
             || !self.runs.is_empty()
-            || self.running.is_some()
+            || !self.running.is_empty()
             || !self.finished.is_empty()
             || !self.actions.is_empty()
             || self.unwritten > 0

@@ -57,8 +57,8 @@ pub struct Config {
     pub function_wall_time_max: Duration,
     /// An action from start to end. Default 30 min. Source: data-and-functions 4.5.
     pub action_wall_time_max: Duration,
-    /// How often a mutation runs before it gets the committer's turn, a number. Default 5: one try and four
-    /// retries. Source: data-and-functions 6.3, DESIGN P5.
+    /// How often a mutation runs before it gets the committer's turn, a number. Default 16: a run costs microseconds,
+    /// a turn keeps everybody else from committing. Source: ours, DESIGN P5 (data-and-functions 6.3 has five).
     pub mutation_attempts_max: u32,
     /// Results that nobody watches but that stay valid in memory, a number. Default 4096. Source: ours.
     pub idle_results_max: usize,
@@ -91,7 +91,7 @@ impl Default for Config {
             function_own_time_max: Duration::from_secs(1),
             function_wall_time_max: Duration::from_secs(15),
             action_wall_time_max: Duration::from_secs(30 * 60),
-            mutation_attempts_max: 5,
+            mutation_attempts_max: 16,
             idle_results_max: 4096,
             timed_result_age_max: Duration::from_secs(17),
             drain_time_max: Duration::from_secs(10),

@@ -4,6 +4,7 @@ mod authenticate;
 mod connection;
 mod host;
 mod http;
+mod lane;
 mod transport;
 mod upgrade;
 

@@ -36,6 +36,35 @@ fn mutations_run_one_at_a_time_and_are_answered_in_order() {
     );
 }
 
+/// The runtime runs them one after another; what it was not told of yet follows when one has ended.
+///
+/// spec: S60, S61
+#[test]
+fn some_mutations_are_handed_over_in_advance() {
+    let limits = SessionLimits { mutations_ahead_max: 2, ..SessionLimits::default() };
+    check_with(
+        SessionConfig { limits, ..SessionConfig::default() },
+        r#"
+        > Mutation 0 send
+        > Mutation 1 send
+        > Mutation 2 send
+        > Mutation 3 send
+        < mutation 0 send [{}]
+        < mutation 1 send [{}]
+        ! committed 0 @10
+        < mutation 2 send [{}]
+        ! failed 1 @10 "no"
+        < mutation 3 send [{}]
+        ! done 0 @10 "a"
+        < nothing
+        ! durable 10
+        < MutationResponse 0 done @10 "a"
+        < MutationResponse 1 failed "no"
+        < Transition 0.0.0 -> 0.0.10
+        "#,
+    );
+}
+
 /// spec: S61, S58, S39
 #[test]
 fn a_failure_is_answered_and_the_next_goes_on() {

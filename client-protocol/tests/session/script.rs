@@ -52,7 +52,9 @@ pub struct Player {
 
 /// Plays a script with the limits of production and a client of the newest version.
 pub fn check(script: &str) {
-    check_with(SessionConfig { client: client("npm-1.48.0"), limits: SessionLimits::default() }, script);
+    // One mutation at a time, so that a script shows what starts when.
+    let limits = SessionLimits { mutations_ahead_max: 1, ..SessionLimits::default() };
+    check_with(SessionConfig { client: client("npm-1.48.0"), limits }, script);
 }
 
 pub fn check_with(config: SessionConfig, script: &str) {

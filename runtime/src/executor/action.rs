@@ -49,7 +49,7 @@ impl Caller for ActionCaller {
             path: path.into(),
             args: args.into(),
             identity: self.identity.clone(),
-            request: self.outer.request.clone(),
+            request: self.outer.request,
             once: None,
             nested: true,
         };

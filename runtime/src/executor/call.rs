@@ -42,7 +42,7 @@ impl Call {
 
     pub(super) fn print_log_lines(&self, lines: &[String]) {
         for line in lines {
-            tracing::info!(target: "syncline::function", path = &*self.path, request = self.request.as_str(), "{line}");
+            tracing::info!(target: "syncline::function", path = &*self.path, request = %self.request, "{line}");
         }
     }
 }
@@ -96,7 +96,7 @@ impl QueryRun {
             observed_identity: report.observed_identity,
             observed_time: report.observed_time,
             reads,
-            request: call.request.clone(),
+            request: call.request,
         }
     }
 

@@ -1,54 +1,63 @@
 //! The texts of failures as clients read them, and the request ids that tie them to the log.
 
+use std::fmt;
+
 use sha2::{Digest, Sha256};
+use syncline_client_protocol::{RequestId, SessionId};
 use syncline_functions::registry::{FunctionError, FunctionKind};
 use syncline_schema::FunctionPath;
 
 use crate::config::{ERROR_TEXT_BYTES_MAX, Mode};
 
-/// The id of one request: 16 lower-case hex digits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestToken(String);
+/// The id of one request: 16 lower-case hex digits, computed when somebody asks for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestToken(Origin);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Session(SessionId, RequestId),
+    Number(u64),
+}
 
 impl RequestToken {
     /// The id that clients and tools can compute themselves: of a session's request.
     /// Source: sync-protocol 8.1.
-    pub fn of_session(session: &str, request: u32) -> Self {
-        let digest = Sha256::digest(format!("{session}|{request}"));
-        RequestToken(hex(&digest[..8]))
+    pub fn of_session(session: SessionId, request: RequestId) -> Self {
+        RequestToken(Origin::Session(session, request))
     }
 
     /// A random one.
     pub fn random() -> Self {
         let mut bytes = [0; 8];
         aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives random bytes");
-        RequestToken(hex(&bytes))
+        RequestToken(Origin::Number(u64::from_be_bytes(bytes)))
     }
 
     /// One that the caller chose, or a random one when it is not 16 hex digits.
     pub fn given_or_random(given: Option<&str>) -> Self {
-        match given {
-            Some(text) if text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
-                RequestToken(text.to_ascii_lowercase())
-            }
-            _ => Self::random(),
-        }
-    }
-
-    /// Its text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+        let is_id = |text: &&str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = given.filter(is_id).and_then(|text| u64::from_str_radix(text, 16).ok());
+        number.map_or_else(Self::random, |number| RequestToken(Origin::Number(number)))
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+impl fmt::Display for RequestToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = match self.0 {
+            Origin::Number(number) => number,
+            Origin::Session(session, request) => {
+                let digest = Sha256::digest(format!("{session}|{}", request.0));
+                digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+            }
+        };
+        write!(f, "{number:016x}")
+    }
 }
 
 /// The whole text of a failure as a client reads it.
 /// Source: sync-protocol 8.1; in production nothing stands behind `Server Error`.
 pub fn client_text(mode: Mode, request: &RequestToken, error: &FunctionError) -> String {
-    let head = format!("[Request ID: {}] Server Error", request.as_str());
+    let head = format!("[Request ID: {request}] Server Error");
     match mode {
         Mode::Production => head,
         Mode::Development => {
@@ -138,16 +147,17 @@ mod tests {
     /// spec: S111
     #[test]
     fn a_sessions_request_id_is_the_one_that_tools_compute() {
-        let token = RequestToken::of_session("0b5b9a4e-8a1f-4d3a-9c7e-2f6a1d5c3b21", 7);
-        assert_eq!(token.as_str(), "140da210f1623a96");
+        let session = SessionId(0x0b5b_9a4e_8a1f_4d3a_9c7e_2f6a_1d5c_3b21);
+        let token = RequestToken::of_session(session, RequestId(7));
+        assert_eq!(token.to_string(), "140da210f1623a96");
     }
 
     /// spec: S112, S113
     #[test]
     fn production_tells_only_the_request_id() {
-        let token = RequestToken::of_session("s", 0);
+        let token = RequestToken::of_session(SessionId(1), RequestId(0));
         let error = FunctionError { message: "Uncaught Error: no\n".into(), data: None };
-        let head = format!("[Request ID: {}] Server Error", token.as_str());
+        let head = format!("[Request ID: {token}] Server Error");
         assert_eq!(client_text(Mode::Production, &token, &error), head);
         assert_eq!(client_text(Mode::Development, &token, &error), format!("{head}\nUncaught Error: no\n"));
     }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::authenticate::Verified;
 use super::host::Host;
+use super::lane::Lane;
 use super::stopped;
 use super::transport::{SocketEvent, Transport};
 use crate::config::ADMIN_KEY_CHECK_EVERY;
@@ -70,6 +71,7 @@ pub(super) struct Connection<S> {
     session: Session,
     transport: Transport<S>,
     inbox: Inbox,
+    lane: Lane,
     notes: mpsc::UnboundedReceiver<Note>,
     watcher: Arc<dyn Watcher>,
     watches: HashMap<QueryId, Watch>,
@@ -101,6 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             session: Session::new(config, now),
             transport,
             watcher: Arc::new(inbox.clone()),
+            lane: Lane::new(host.executor.clone(), inbox.clone()),
             inbox,
             notes,
             watches: HashMap::new(),
@@ -373,7 +376,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Output::DropQuery { query } => self.give_up(query),
                 Output::RunMutation { request, call, identity, session } => {
                     let call = self.call(request, call, identity, session);
-                    self.host.run_mutation(request, call, self.inbox.clone());
+                    self.lane.push(request, call);
                 }
                 Output::RunAction { request, call, identity, session } => {
                     let call = self.call(request, call, identity, session);
@@ -424,7 +427,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn call(&self, request: RequestId, call: FunctionCall, identity: IdentityKey, session: Option<SessionId>) -> Call {
         let token = match session {
-            Some(session) => RequestToken::of_session(&session.to_string(), request.0),
+            Some(session) => RequestToken::of_session(session, request),
             None => RequestToken::random(),
         };
         Call {

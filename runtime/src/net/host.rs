@@ -49,14 +49,6 @@ impl Host {
         receiver.await.expect("the executor catches panics of functions")
     }
 
-    pub(super) fn run_mutation(&self, request: RequestId, call: Call, inbox: Inbox) {
-        let executor = self.executor.clone();
-        self.executor.spawn(async move {
-            let ran = executor.mutation(&call).await;
-            inbox.put(Note::MutationDone { request, token: call.request, ran });
-        });
-    }
-
     /// An action goes on when its socket ends; only its answer is dropped then.
     pub(super) fn run_action(&self, request: RequestId, call: Call, inbox: Inbox) {
         let executor = self.executor.clone();

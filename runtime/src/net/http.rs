@@ -97,7 +97,7 @@ impl Caller {
             ));
         }
         let (path, args) = (path.into(), args.into());
-        let (identity, request) = (self.identity.clone(), self.token.clone());
+        let (identity, request) = (self.identity.clone(), self.token);
         Ok(Call { path, args, identity, request, once: None, nested: false })
     }
 
@@ -133,7 +133,7 @@ impl Caller {
     }
 
     fn answer(&self, format: Option<&str>) -> Result<Answer, HttpError> {
-        Answer::new(self.host.config.mode, self.token.clone(), format, &self.headers)
+        Answer::new(self.host.config.mode, self.token, format, &self.headers)
     }
 }
 
