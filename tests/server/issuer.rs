@@ -13,7 +13,11 @@ use serde_json::Value;
 use syncline::auth::DevIssuer;
 use syncline::clock::{Clock, SystemClock};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+/// More answers than any test waits for at once.
+const N_ANSWERS_MAX: usize = 10_000;
 
 /// See the module.
 pub struct Issuer {
@@ -23,10 +27,11 @@ pub struct Issuer {
     _key: tempfile::TempDir,
 }
 
-#[derive(Default)]
 struct State {
     n_asked: AtomicUsize,
     is_down: AtomicBool,
+    /// Answers wait here.
+    gate: Semaphore,
 }
 
 impl Issuer {
@@ -41,7 +46,9 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let open = || DevIssuer::open(Some(key.path()), port, clock.clone()).expect("an issuer");
-        let (minting, state) = (open(), Arc::<State>::default());
+        let gate = Semaphore::new(N_ANSWERS_MAX);
+        let state = Arc::new(State { n_asked: AtomicUsize::new(0), is_down: AtomicBool::new(false), gate });
+        let minting = open();
         let known = state.clone();
         let count = middleware::from_fn(move |request, next| answer(known.clone(), request, next));
         let router = Router::new().nest("/dev-issuer", open().router()).layer(count);
@@ -64,6 +71,16 @@ impl Issuer {
         self.state.n_asked.load(Ordering::SeqCst)
     }
 
+    /// From now on answers wait until [`Issuer::let_go`].
+    pub fn hold(&self) {
+        self.state.gate.forget_permits(N_ANSWERS_MAX);
+    }
+
+    /// Lets answers go, those that wait too.
+    pub fn let_go(&self) {
+        self.state.gate.add_permits(N_ANSWERS_MAX);
+    }
+
     /// From now on it answers 503.
     pub fn break_down(&self) {
         self.state.is_down.store(true, Ordering::SeqCst);
@@ -83,6 +100,7 @@ impl Drop for Issuer {
 
 async fn answer(state: Arc<State>, request: Request, next: Next) -> Response {
     state.n_asked.fetch_add(1, Ordering::SeqCst);
+    let _turn = state.gate.acquire().await.expect("it is never closed");
     match state.is_down.load(Ordering::SeqCst) {
         true => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         false => next.run(request).await,

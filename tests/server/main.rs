@@ -9,6 +9,7 @@ mod errors;
 mod explain;
 mod guards;
 mod http;
+mod identity;
 mod issuer;
 mod lifetime;
 mod live;

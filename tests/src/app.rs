@@ -2,6 +2,7 @@
 //! `tests/conformance/js/support.mjs`.
 
 pub mod guarded;
+pub mod runs;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -352,6 +353,12 @@ pub fn server() -> syncline::Server {
         values::told,
         auth::whoami,
         auth::sign,
+        runs::public,
+        runs::email,
+        runs::nested,
+        runs::signed_in,
+        runs::fails_later,
+        runs::not_empty,
         actions::echo,
         actions::fail,
         actions::never,

@@ -191,11 +191,13 @@ impl State {
         (self.entries.len(), self.entries.values().map(Entry::n_watchers).sum())
     }
 
-    /// A newer result of the same key and identity took this one's place: those who still watch it have to ask again.
+    /// A later result of the same key and identity took this one's place: new requests do not find it any more. Those
+    /// who watch it keep it until a commit ends it. Were they to ask again, two watchers of an error, each with an
+    /// evaluation of their own, would make each other ask for ever.
     fn supersede(&mut self, old: EntryId) {
-        self.subscriptions.remove(&old);
-        if let Some(mut entry) = self.entries.remove(&old) {
-            entry.end(self.published);
+        if self.entries.get(&old).is_some_and(|entry| entry.n_watchers() == 0) {
+            self.subscriptions.remove(&old);
+            self.entries.remove(&old);
         }
     }
 
