@@ -15,3 +15,4 @@ mod lifetime;
 mod live;
 mod pagination;
 mod requests;
+mod storm;
