@@ -39,13 +39,11 @@ pub async fn run(server: Server) -> ExitCode {
     let arguments = CommandLine::parse();
     let well = |()| true;
     let ended = match arguments.command {
-        Some(Command::Serve(serve)) => serve::run(server, serve).await.map(well).map_err(|error| error.to_string()),
-        Some(Command::Keygen(keygen)) => keygen::run(&keygen).map(well).map_err(|error| error.to_string()),
-        Some(Command::Auth(arguments)) => {
-            auth::run(server.auth_settings(), arguments).await.map_err(|error| error.to_string())
-        }
-        Some(Command::Codegen(arguments)) => codegen::run(&server, &arguments).map_err(|error| error.to_string()),
-        None => serve::run(server, arguments.serve).await.map(well).map_err(|error| error.to_string()),
+        Some(Command::Serve(serve)) => serve::run(server, serve).await.map(well),
+        Some(Command::Keygen(keygen)) => keygen::run(&keygen).map(well),
+        Some(Command::Auth(arguments)) => auth::run(server.auth_settings(), arguments).await,
+        Some(Command::Codegen(arguments)) => codegen::run(&server, &arguments),
+        None => serve::run(server, arguments.serve).await.map(well),
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

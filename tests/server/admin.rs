@@ -30,6 +30,10 @@ async fn an_admin_may_call_what_others_do_not_see() {
     let (_, hidden) = server.post("/api/query", secret.clone()).await;
     let text = hidden["errorMessage"].as_str().expect("a text");
     assert!(text.contains("Could not find public function for 'counter:secret'"), "{text}");
+    let (_, missing) = server.post("/api/query", json!({"path": "counter:missing", "args": {}})).await;
+    let behind_its_id = |text: &str| text.split_once("] ").expect("a request id").1.to_owned();
+    let missing = missing["errorMessage"].as_str().expect("a text").replace("counter:missing", "counter:secret");
+    assert_eq!(behind_its_id(text), behind_its_id(&missing), "nothing tells one from the other");
     let admin = format!("Convex {key}");
     assert_eq!(post(&server, "/api/query", &admin, secret.clone()).await.1["value"], 42.0);
     assert_eq!(post(&server, "/api/function", &admin, secret).await.1["value"], 42.0);

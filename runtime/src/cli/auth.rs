@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+use crate::ServerError;
 use crate::auth::{AuthSettings, Clerk, ConfigError, HttpFetch, Oidc, ProviderCheck, Verifier, explain};
 use crate::clock::SystemClock;
 
@@ -54,7 +55,7 @@ fn settings(own: AuthSettings, providers: &Providers) -> AuthSettings {
 
 /// Why a command could not be done.
 #[derive(Debug)]
-pub(super) enum Failure {
+enum Failure {
     /// The providers cannot be used as they are configured.
     Config(ConfigError),
     /// The token cannot be read.
@@ -76,9 +77,16 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Answers whether all is well.
+/// Answers whether all is well; what is not has been said.
+pub(super) async fn run(own: AuthSettings, arguments: Arguments) -> Result<bool, ServerError> {
+    Ok(examine(own, arguments).await.unwrap_or_else(|failure| {
+        eprintln!("error: {failure}");
+        false
+    }))
+}
+
 #[expect(clippy::print_stdout, reason = "the explanation is the output")]
-pub(super) async fn run(own: AuthSettings, arguments: Arguments) -> Result<bool, Failure> {
+async fn examine(own: AuthSettings, arguments: Arguments) -> Result<bool, Failure> {
     let verifier = |providers: &Providers| {
         let config = settings(own, providers).resolve(&|name| std::env::var(name).ok()).map_err(Failure::Config)?;
         Ok(Verifier::new(config, Arc::new(HttpFetch::default()), Arc::new(SystemClock::new())))
