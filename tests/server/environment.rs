@@ -118,6 +118,26 @@ async fn a_change_that_auth_cannot_do_with_changes_nothing_and_names_the_mistake
     assert_eq!(admin.variables().await, json!({"ISSUER": "https://other.dev", "AUDIENCE": "another"}));
 }
 
+/// However changes overlap, the configuration in force is that of the variables as they are.
+///
+/// spec: A5, A6
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_at_once_take_effect_in_the_order_of_their_commits() {
+    let issuers = [Issuer::start().await, Issuer::start().await];
+    let data = data_with(&[("ISSUER", &issuers[0].address())]).await;
+    let admin = Admin::start(data.path(), |server| server.auth(Clerk::from_env("ISSUER"))).await;
+    for _ in 0..5 {
+        let addresses: Vec<String> = issuers.iter().cycle().take(16).map(Issuer::address).collect();
+        let all = addresses.iter().map(|address| admin.set("ISSUER", address));
+        futures::future::join_all(all).await;
+        let in_force = admin.variables().await["ISSUER"].clone();
+        for issuer in &issuers {
+            let refusal = sign_in(&admin.server, &issuer.token(json!({}))).await.1;
+            assert_eq!(refusal.is_none(), in_force == issuer.address(), "{in_force}: {refusal:?}");
+        }
+    }
+}
+
 /// spec: A4, A2
 #[tokio::test]
 async fn a_server_whose_auth_config_is_wrong_does_not_start_and_says_why() {

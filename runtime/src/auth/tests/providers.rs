@@ -57,6 +57,17 @@ async fn a_new_configuration_holds_for_the_next_token() {
     world.accepted(&token).await;
 }
 
+/// A change of a variable that auth does not read.
+#[tokio::test]
+async fn a_configuration_that_stays_the_same_forgets_nothing() {
+    let world = World::oidc();
+    let before = world.accepted(&u1()).await;
+    world.verifier.set_config(auth_config(&providers(&[oidc(ISS, "convex")])));
+    assert!(Arc::ptr_eq(&before, &world.accepted(&u1()).await), "the token is remembered");
+    world.verifier.set_config(auth_config(&providers(&[oidc(ISS, "convex"), oidc("https://other.dev", "x")])));
+    assert!(!Arc::ptr_eq(&before, &world.accepted(&u1()).await), "and verified again by another one");
+}
+
 #[tokio::test]
 async fn providers_that_stay_keep_their_keys() {
     let world = World::oidc();
