@@ -57,6 +57,9 @@ pub(crate) struct Environment {
     verifier: Arc<Verifier>,
     /// One change at a time: each is checked against what the one before has left, and the configurations take effect
     /// in the order of the commits.
+    ///
+    /// TODO(correctness): holds on one node. With a second one, the check has to be part of the append, and its
+    /// changes have to be followed here.
     changing: Mutex<()>,
 }
 

@@ -69,7 +69,7 @@ impl fmt::Display for Failure {
                 f,
                 "the auth config reads the variable {name}, which is not set here. Set it for this command \
                  ({name}=<value> before it; npx convex env get {name} prints the deployment's), or name an issuer with \
-                 --issuer"
+                 --issuer (that of a server in development is http://127.0.0.1:3210/dev-issuer while it runs)"
             ),
             Failure::Config(error) => write!(f, "the auth config cannot be used: {error}"),
             Failure::Input(cause) => write!(f, "the token cannot be read from standard input: {cause}"),

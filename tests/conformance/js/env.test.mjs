@@ -52,6 +52,11 @@ test("variables are set, read, listed and removed, several of them at once", { s
     await good(server, ["remove", "AWKWARD"]);
     assert.equal(await good(server, ["list", "--include-values"]), "A=1\nB=two words\n");
 
+    writeFileSync(file, "A=changed\nD=4\n");
+    assert.equal((await env(server, ["set", "--from-file", file])).code, 1, "the command does not overwrite by itself");
+    await good(server, ["set", "--from-file", file, "--force"]);
+    assert.equal(await good(server, ["list", "--include-values"]), "A=changed\nB=two words\nD=4\n");
+
     writeFileSync(file, "C=3\nnot-a-name=4\n");
     const { code, stderr } = await env(server, ["set", "--from-file", file]);
     assert.notEqual(code, 0, stderr);

@@ -36,9 +36,14 @@ enum Value {
 }
 
 /// Makes all changes of a request, or none.
-pub(super) async fn update(State(host): State<Arc<Host>>, headers: HeaderMap, body: Body) -> Answered {
+pub(super) async fn update(
+    State(host): State<Arc<Host>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answered {
     let bytes = read(&headers, body, host.config.body_bytes_max).await?;
-    let caller = Caller::of(host, headers, None).await?;
+    let caller = Caller::of(host, headers, query.as_deref()).await?;
     caller.check_admin()?;
     let ChangesBody { changes: asked } = parse(&bytes)?;
     let changes = changes(asked.into_iter().map(|Change { name, value }| match value {
