@@ -1,6 +1,6 @@
 //! The limits of functions, and of what a transaction uses where its engine names no others.
 //!
-//! Source of all: `tests/spec/data-and-functions.md` 1.7, 4.5, 5.1 and 7.5.
+//! Source of all: `tests/spec/data-and-functions.md` 1.7, 4.2, 4.5, 5.1 and 7.5.
 
 /// Most documents that a transaction reads.
 pub const DOCUMENTS_READ_MAX: u64 = 32_000;
@@ -25,6 +25,9 @@ pub const ARGUMENTS_BYTES_MAX: usize = 16 << 20;
 
 /// Most bytes of the result of a function.
 pub const RESULT_BYTES_MAX: usize = 16 << 20;
+
+/// Most filters and orders of a query.
+pub const QUERY_OPERATORS_MAX: usize = 256;
 
 /// Most documents that a page may ask for.
 pub const PAGE_ITEMS_MAX: u64 = 32_000;

@@ -4,6 +4,8 @@
 //! more than begin at another place of the same range, since the range is not read from it. The check refuses what
 //! was damaged on the way.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -41,7 +43,7 @@ pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
     /// Of what is read. The code of filters cannot be compared: where they are written stands for it.
-    pub(super) fn of(plan: &Plan, filters: &[&'static str]) -> Self {
+    pub(super) fn of(plan: &Plan, filters: &[Cow<'static, str>]) -> Self {
         let mut hash = Hash::default();
         hash.text(&plan.table);
         hash.text(&plan.index);

@@ -22,6 +22,7 @@ impl<R: Row> Query<R> {
     /// # Errors
     /// `InvalidCursor` when a cursor is none of this query; clients then begin again with the first page.
     pub async fn paginate(self, options: PaginationOptions) -> Result<PaginationResult<R>> {
+        self.check()?;
         let bounds = options.bounds()?;
         self.run.begin_page()?;
         let fingerprint = Fingerprint::of(&self.plan, &self.filter_names);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use syncline_schema::{DocumentId, RangePart};
+use syncline_schema::{DocumentId, EvalError, Expression, Object, RangePart};
 
 use super::row::Row;
 use crate::error::{Error, Result};
+use crate::limits::QUERY_OPERATORS_MAX;
 use crate::run::Run;
-use crate::tx::{Batch, Document, Order, Reply, Scan, Tx};
+use crate::tx::{Batch, DbError, Document, Order, Reply, Scan, Tx};
 
 /// Most documents of one step: small enough that other calls get their turn in between.
 pub(super) const STEP_MAX: usize = 1_024;
@@ -51,7 +52,7 @@ impl Plan {
     }
 }
 
-type Filter<R> = Box<dyn Fn(&R) -> bool + Send>;
+type Filter<R> = Box<dyn Fn(&R) -> Result<bool, EvalError> + Send>;
 
 /// Whether a document may be seen at all. Asked before any filter, so that no code sees what the caller must not.
 pub(super) trait ReadRule<R>: Send + Sync {
@@ -75,34 +76,43 @@ pub struct Query<R> {
     pub(super) run: Arc<Run>,
     pub(super) plan: Plan,
     filters: Vec<Filter<R>>,
-    /// The names of the filters' types, which tell in which function they are written.
-    pub(super) filter_names: Vec<&'static str>,
+    /// What tells the filters from others: the names of their types, which say in which function they are written;
+    /// the expressions themselves; and the name of the rules.
+    pub(super) filter_names: Vec<Cow<'static, str>>,
     rule: Option<Arc<dyn ReadRule<R>>>,
+    /// How often the order was said.
+    n_orders: usize,
 }
 
 impl<R: Row> Query<R> {
     pub(super) fn new(run: Arc<Run>, plan: Plan) -> Self {
-        Query { run, plan, filters: Vec::new(), filter_names: Vec::new(), rule: None }
+        Query { run, plan, filters: Vec::new(), filter_names: Vec::new(), rule: None, n_orders: 0 }
     }
 
     /// Reads only what a rule allows. `name` tells it from other rules, in cursors.
     pub(super) fn under(mut self, rule: Arc<dyn ReadRule<R>>, name: &'static str) -> Self {
-        self.filter_names.push(name);
+        self.filter_names.push(name.into());
         self.rule = Some(rule);
         self
     }
 
     /// Keeps only the documents for which `keep` says so. What is dropped was still read and counts as read: a range
     /// of an index reads less.
-    pub fn filter<F: Fn(&R) -> bool + Send + 'static>(mut self, keep: F) -> Self {
-        self.filter_names.push(std::any::type_name::<F>());
-        self.filters.push(Box::new(keep));
+    pub fn filter<F: Fn(&R) -> bool + Send + 'static>(self, keep: F) -> Self {
+        let name = std::any::type_name::<F>();
+        self.filtered(name.into(), Box::new(move |row| Ok(keep(row))))
+    }
+
+    fn filtered(mut self, name: Cow<'static, str>, keep: Filter<R>) -> Self {
+        self.filter_names.push(name);
+        self.filters.push(keep);
         self
     }
 
-    /// Reads in this direction of the index.
+    /// Reads in this direction of the index. Said once; reading fails when it was said again, by whatever name.
     pub fn order(mut self, order: Order) -> Self {
         self.plan.order = order;
+        self.n_orders += 1;
         self
     }
 
@@ -149,6 +159,9 @@ impl<R: Row> Query<R> {
 
     /// The documents one by one, read in small steps and only as far as they are taken.
     pub fn stream(self) -> BoxStream<'static, Result<R>> {
+        if let Err(error) = self.check() {
+            return stream::once(std::future::ready(Err(error))).boxed();
+        }
         let state = (Steps::new(self), VecDeque::new(), STREAM_STEP_FIRST);
         stream::try_unfold(state, |(mut steps, mut ready, mut size)| async move {
             while ready.is_empty() {
@@ -176,10 +189,37 @@ impl<R: Row> Query<R> {
         {
             return Ok(Kept::Denied);
         }
-        Ok(if self.filters.iter().all(|keep| keep(&row)) { Kept::Row(row) } else { Kept::Dropped })
+        for keep in &self.filters {
+            if !keep(&row).map_err(failed_filter)? {
+                return Ok(Kept::Dropped);
+            }
+        }
+        Ok(Kept::Row(row))
+    }
+
+    /// Refuses what no query can mean.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.n_orders > 1 {
+            let text = format!(
+                "the order of a query on the table `{}` is given {} times; keep one of `order`, `newest` and `oldest`",
+                self.plan.table, self.n_orders
+            );
+            return Err(Error::new(text));
+        }
+        let n_operators = self.filters.len() + self.n_orders;
+        if n_operators > QUERY_OPERATORS_MAX {
+            let text = format!(
+                "a query on the table `{}` has {n_operators} filters and orders, at most {QUERY_OPERATORS_MAX}; put \
+                 several conditions into one filter",
+                self.plan.table
+            );
+            return Err(Error::new(text));
+        }
+        Ok(())
     }
 
     async fn read(self, n: usize) -> Result<Vec<(DocumentId, R)>> {
+        self.check()?;
         let filtered = self.is_filtered();
         let mut steps = Steps::new(self);
         let mut found = Vec::new();
@@ -191,6 +231,23 @@ impl<R: Row> Query<R> {
         }
         found.truncate(n);
         Ok(found)
+    }
+}
+
+impl Query<Object> {
+    /// Keeps only the documents for which an expression is true, as clients and tools write it; reading fails where it
+    /// is neither true nor false.
+    pub fn filter_by(self, expression: Expression) -> Self {
+        let name = format!("{expression:?}");
+        self.filtered(name.into(), Box::new(move |document| expression.keeps(document)))
+    }
+}
+
+fn failed_filter(error: EvalError) -> Error {
+    match error.code() {
+        // The text begins with the code.
+        Some(code) => DbError::refused(code, error.to_string()).into(),
+        None => Error::new(error.to_string()),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use futures::StreamExt as _;
 use futures::executor::block_on;
-use syncline::db::Order;
+use syncline::db::{Order, PaginationOptions};
 use syncline::{MutationCtx, Result};
-use syncline_schema::{Doc, DocumentId, FieldPath, Id, RangeOp, RangePart, Value};
+use syncline_schema::{Doc, DocumentId, Expression, FieldPath, Id, RangeOp, RangePart, Value};
 
 use crate::app::{App, Message, Place, code, message};
 
@@ -120,7 +120,7 @@ fn a_table_is_read_in_order_of_creation_or_in_reverse() {
     let db = App::with_messages(4).query().db;
     assert_eq!(scores(block_on(db.query(Message::all()).collect())), [0.0, 1.0, 2.0, 3.0]);
     assert_eq!(scores(block_on(db.query(Message::all()).newest().collect())), [3.0, 2.0, 1.0, 0.0]);
-    assert_eq!(scores(block_on(db.query(Message::all()).newest().oldest().take(1))), [0.0]);
+    assert_eq!(scores(block_on(db.query(Message::all()).oldest().take(1))), [0.0]);
     assert_eq!(scores(block_on(db.query(Message::by_id()).order(Order::Desc).collect())).len(), 4);
 }
 
@@ -219,6 +219,67 @@ fn a_stream_reads_as_far_as_it_is_consumed() {
     assert_eq!(app.tx.take_scans(), [(4, 4), (8, 8)]);
     assert_eq!(block_on(stream.count()), 1_995);
     assert!(app.tx.take_scans().iter().all(|(asked, _)| *asked <= 256));
+}
+
+/// Source: `tests/spec/data-and-functions.md` 4.2.
+#[test]
+fn the_order_is_said_once() {
+    let db = App::with_messages(3).query().db;
+    let all = || db.query(Message::all());
+    assert_eq!(scores(block_on(all().order(Order::Desc).collect())), [2.0, 1.0, 0.0]);
+    for (twice, n) in [
+        (all().newest().newest(), 2),
+        (all().oldest().filter(|_| true).newest(), 2),
+        (all().order(Order::Asc).order(Order::Asc).oldest(), 3),
+    ] {
+        let text = block_on(twice.collect()).unwrap_err().to_string();
+        assert!(text.contains("`messages`") && text.contains(&format!("{n} times")), "{text}");
+    }
+    let twice = || all().newest().oldest();
+    assert!(block_on(twice().first()).is_err() && block_on(twice().unique()).is_err());
+    assert!(block_on(twice().take(0)).is_err(), "also where nothing would be read");
+    assert!(block_on(twice().stream().next()).unwrap().is_err());
+    assert!(block_on(twice().paginate(PaginationOptions::first(2))).is_err());
+}
+
+/// Source: `tests/spec/data-and-functions.md` 4.2.
+#[test]
+fn a_query_has_at_most_256_operators() {
+    let db = App::with_messages(3).query().db;
+    let with = |n: usize| (1..n).fold(db.query(Message::all()).newest(), |query, _| query.filter(|_| true));
+    assert_eq!(block_on(with(256).collect()).unwrap().len(), 3);
+    let text = block_on(with(257).collect()).unwrap_err().to_string();
+    assert!(text.contains("257") && text.contains("at most 256"), "{text}");
+}
+
+#[test]
+fn untyped_queries_are_filtered_by_expressions() {
+    let ctx = App::with_messages(10).mutation();
+    let all = || ctx.db.table("messages").query();
+    let by = |json: &str| all().filter_by(Expression::from_json(json).unwrap());
+    let above_six = r#"{"$gt":[{"$field":"score"},{"$literal":6}]}"#;
+    assert_eq!(block_on(by(above_six).collect()).unwrap().len(), 3);
+    let even = r#"{"$eq":[{"$mod":[{"$field":"score"},{"$literal":2}]},{"$literal":0}]}"#;
+    let both = by(above_six).filter_by(Expression::from_json(even).unwrap()).newest();
+    assert_eq!(block_on(both.first()).unwrap().unwrap()["score"], Value::Float64(8.0));
+    assert_eq!(code(block_on(by(r#"{"$lt":[{"$neg":{"$field":"channel"}},{"$literal":1}]}"#).collect())), "EvalError");
+    let text = block_on(by(r#"{"$field":"score"}"#).collect()).unwrap_err().to_string();
+    assert!(text.contains("expected a Boolean"), "{text}");
+}
+
+/// spec: D79
+#[test]
+fn a_cursor_of_another_expression_is_refused() {
+    let page = |json: &str, options: PaginationOptions| {
+        let app = App::with_messages(10);
+        let query = app.query().db.table("messages").query();
+        block_on(query.filter_by(Expression::from_json(json).unwrap()).paginate(options))
+    };
+    let above = |n: u32| format!(r#"{{"$gt":[{{"$field":"score"}},{{"$literal":{n}}}]}}"#);
+    let first = page(&above(2), PaginationOptions::first(3)).unwrap();
+    let next = PaginationOptions::after(3, first.continue_cursor);
+    assert_eq!(page(&above(2), next.clone()).unwrap().page.len(), 3);
+    assert_eq!(code(page(&above(3), next)), "InvalidCursor");
 }
 
 /// spec: D60
