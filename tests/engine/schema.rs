@@ -38,6 +38,40 @@ async fn others_run() {
     }
 }
 
+/// Whether the schema never had the table, or does not have it any more.
+///
+/// spec: D38
+#[tokio::test]
+async fn a_table_outside_the_schema_stays_writable_and_unchecked() {
+    let checked = |name: &str| TableDefinition::new(name, object(&[("n", number())]));
+    let mut world = World::new([checked("kept"), checked("left")]);
+    let engine = world.open().await;
+    let tx = begin(&engine);
+    let old = tx.insert("left", Fields::Untyped(r#"{"n":1}"#)).await.unwrap();
+    assert_eq!(code(&tx.patch(old, Fields::Untyped(r#"{"n":"x"}"#)).await.unwrap_err()), "SchemaEnforcementError");
+    let committed = commit(&engine, &tx).unwrap();
+    assert!(engine.wait_durable(committed.ts, 0).await);
+    drop((tx, engine));
+
+    world.schema = Schema::new([checked("kept")]);
+    world.clock.advance(std::time::Duration::from_secs(1));
+    let engine = world.crash_and_open().await;
+    let tx = begin(&engine);
+    assert_eq!(get(&tx, old).await.as_deref(), Some(r#"{"n":1.0}"#));
+    tx.patch(old, Fields::Untyped(r#"{"n":"x","more":null}"#)).await.unwrap();
+    for table in ["left", "never"] {
+        let id = tx.insert(table, Fields::Untyped(r#"{"any":["thing"]}"#)).await.unwrap();
+        tx.replace(id, Fields::Untyped(r#"{"any":1}"#)).await.unwrap();
+    }
+    let refused = tx.insert("kept", Fields::Untyped(r#"{"any":1}"#)).await.unwrap_err();
+    assert_eq!(code(&refused), "SchemaEnforcementError");
+    commit(&engine, &tx).unwrap();
+    let tx = begin(&engine);
+    let left = Read::all("left", "by_creation_time").run(&tx).await;
+    assert_eq!(left, [r#"{"more":null,"n":"x"}"#, r#"{"any":1.0}"#]);
+    assert_eq!(Read::all("never", "by_creation_time").run(&tx).await, [r#"{"any":1.0}"#]);
+}
+
 /// spec: D33, D34, D66
 #[tokio::test]
 async fn a_write_that_breaks_the_schema_fails_and_changes_nothing() {

@@ -1,10 +1,10 @@
 //! What one transaction sees and does.
 
-use syncline_engine::{Access, At, BeginOptions};
+use syncline_engine::{Access, At, BeginOptions, Transaction};
 use syncline_functions::tx::{Fields, NestedEnd, Tx};
 use syncline_schema::{RangeOp, Value};
 
-use crate::world::{Read, begin, code, commit, get, insert, items, now, own, patch};
+use crate::world::{Read, Rng, begin, code, commit, get, insert, items, now, own, patch};
 
 /// spec: D23, D24, D52
 #[tokio::test]
@@ -221,6 +221,53 @@ async fn a_nested_transaction_that_is_undone_leaves_nothing_behind() {
     let tx = begin(&engine);
     assert_eq!(Read::all("items", "by_n").run(&tx).await, [r#"{"n":1.0}"#]);
     assert_eq!(tx.table_number("only_nested"), None);
+}
+
+/// All values of `vectors/ordering.json`, as JSON, in their order; the first is a missing field.
+fn ordered_values() -> Vec<Option<String>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/ordering.json");
+    let file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let values = file["values"].as_array().unwrap();
+    values.iter().map(|value| value["raw"].as_str().map(str::to_owned)).collect()
+}
+
+/// Among the writer's own writes, after the commit, and after a restart.
+///
+/// spec: D19
+#[tokio::test]
+async fn an_index_returns_all_values_in_their_order_and_in_its_reverse() {
+    let mut world = items();
+    let engine = world.open().await;
+    let values = ordered_values();
+    assert_eq!(values.len(), 117);
+    let mut shuffled: Vec<usize> = (0..values.len()).collect();
+    let mut rng = Rng(19);
+    for i in (1..shuffled.len()).rev() {
+        shuffled.swap(i, rng.below(i as u64 + 1) as usize);
+    }
+    let tx = begin(&engine);
+    let mut ids = vec![None; values.len()];
+    for i in shuffled {
+        let fields = values[i].as_ref().map_or("{}".to_owned(), |raw| format!(r#"{{"n":{raw}}}"#));
+        ids[i] = Some(tx.insert("items", Fields::Untyped(&fields)).await.unwrap());
+    }
+    let ids: Vec<_> = ids.into_iter().map(Option::unwrap).collect();
+    let check = async |tx: &Transaction| {
+        let read = Read { limit: 1_000, ..Read::all("items", "by_n") };
+        let found = async |read: Read| -> Vec<_> {
+            read.step(tx, None, None).await.unwrap().rows.iter().map(|(_, document)| document.id).collect()
+        };
+        assert_eq!(found(read.clone()).await, ids);
+        let reverse: Vec<_> = ids.iter().rev().copied().collect();
+        assert_eq!(found(read.desc()).await, reverse);
+    };
+    check(&tx).await;
+    let committed = commit(&engine, &tx).unwrap();
+    check(&begin(&engine)).await;
+    assert!(engine.wait_durable(committed.ts, 0).await);
+    drop((tx, engine));
+    let engine = world.crash_and_open().await;
+    check(&begin(&engine)).await;
 }
 
 /// spec: D20, D42, D63
