@@ -38,10 +38,12 @@
 //! | refused because | `errorData` for the client |
 //! |---|---|
 //! | nobody is signed in | `{code: "UNAUTHENTICATED", message}` |
+//! | no organisation is chosen | `{code: "FORBIDDEN", message}` |
 //! | the role is missing | `{code: "FORBIDDEN", message, needed: [role...], found: [role...]}`: one of `needed` would do |
 //! | a row rule ([`crate::db::Rules`]) says no | `{code: "FORBIDDEN", message, table, access}`, `access` being `insert`, `patch`, `replace` or `delete` |
 //! | a guard of the application's own | what its [`AppError`](crate::AppError) says |
 
+mod claims;
 mod role;
 
 use std::future::Future;
@@ -53,7 +55,8 @@ use crate::call::{Context, Failure};
 use crate::context::{ActionCtx, MutationCtx, QueryCtx};
 use crate::error::Result;
 
-pub use role::{Claims, NamedRole, Role, RoleSource};
+pub use claims::{Claims, Organisation};
+pub use role::{NamedRole, Role, RoleSource};
 
 /// A check before a function runs, and the proof that it was passed: a value of the type.
 ///
@@ -86,7 +89,7 @@ pub use role::{Claims, NamedRole, Role, RoleSource};
     message = "`{Self}` cannot guard this function",
     label = "a borrowed parameter is a guard, and this type is none for `{C}`",
     note = "an argument is owned: write `{Self}` without the `&`",
-    note = "guards are `SignedIn`, `Role<R>`, tuples and `Option`s of guards, and types of your own with \
+    note = "guards are `SignedIn`, `Role<R>`, `Organisation`, tuples and `Option`s of guards, and types of your own with \
             `impl Guard for {Self}` (for actions `impl Guard<ActionCtx> for {Self}`)"
 )]
 pub trait Guard<C: CallerCtx = QueryCtx>: Send + Sync + Sized + 'static {
@@ -162,7 +165,8 @@ pub(crate) async fn require<C: CallerCtx, G: Guard<C>>(ctx: &C) -> Result<G> {
     G::check(ctx).await
 }
 
-/// The context of a function, and the one that its guards check.
+/// The context of a function, and the one that its guards check. Not for applications: the macros name it.
+#[doc(hidden)]
 pub trait Guarded: Context + Sync {
     /// The latter.
     type Ctx: CallerCtx;
@@ -195,7 +199,8 @@ impl Guarded for ActionCtx {
     }
 }
 
-/// Checks a guard of a function before it runs.
+/// Checks a guard of a function before it runs. Not for applications: the macros name it.
+#[doc(hidden)]
 pub async fn passed<C: Guarded, G: Guard<C::Ctx>>(ctx: &C) -> Result<G, Failure> {
     require::<C::Ctx, G>(ctx.ctx()).await.map_err(Failure::Failed)
 }

@@ -5,10 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use syncline_schema::Value;
-
 use super::{CallerCtx, Guard, SignedIn};
-use crate::auth::UserIdentity;
 use crate::context::QueryCtx;
 use crate::error::{AppError, Result};
 
@@ -54,82 +51,12 @@ pub trait RoleSource<C: CallerCtx = QueryCtx>: Send + Sync + 'static {
     fn roles(ctx: &C, user: &SignedIn) -> impl Future<Output = Result<Vec<String>>> + Send;
 }
 
-/// The roles in the caller's token.
-///
-/// | claim | role |
-/// |---|---|
-/// | `role`, `roles`, and the same in `metadata`, `public_metadata` or `publicMetadata` (Clerk's public metadata, as a session token or template carries it) | as it stands: a text, or a list of texts |
-/// | `o.rol`, `org_role` (the organisation that is chosen in Clerk) | with `org:` in front: `org:admin` |
-///
-/// A role in an organisation never counts as one of the application, because anyone may be the admin of an organisation
-/// that they founded. Metadata that users can edit themselves (`unsafe_metadata`) is not looked at. Claims lag: a role
-/// that was taken away counts until the token expires.
-pub struct Claims;
-
-/// Claims that hold roles of the application.
-const ROLE_CLAIMS: [&str; 2] = ["role", "roles"];
-
-/// Claims in which Clerk's public metadata arrives.
-const METADATA_CLAIMS: [&str; 3] = ["metadata", "public_metadata", "publicMetadata"];
-
-/// What the roles of an organisation begin with.
-const ORGANISATION_PREFIX: &str = "org:";
-
-impl<C: CallerCtx> RoleSource<C> for Claims {
-    async fn roles(_ctx: &C, user: &SignedIn) -> Result<Vec<String>> {
-        Ok(claimed_roles(user))
-    }
-}
-
 /// The roles of the first and those of the second.
 impl<C: CallerCtx, A: RoleSource<C>, B: RoleSource<C>> RoleSource<C> for (A, B) {
     async fn roles(ctx: &C, user: &SignedIn) -> Result<Vec<String>> {
         let mut roles = A::roles(ctx, user).await?;
         roles.extend(B::roles(ctx, user).await?);
         Ok(roles)
-    }
-}
-
-fn claimed_roles(user: &UserIdentity) -> Vec<String> {
-    let mut roles = Vec::new();
-    for claim in ROLE_CLAIMS {
-        roles.extend(texts(claim_at(user, &[claim])));
-        for metadata in METADATA_CLAIMS {
-            roles.extend(texts(claim_at(user, &[metadata, claim])));
-        }
-    }
-    // What an application calls its own must not pass for the role in an organisation, nor the other way round.
-    roles.retain(|role| !role.starts_with(ORGANISATION_PREFIX));
-    for path in [&["o", "rol"][..], &["org_role"]] {
-        let in_organisation = texts(claim_at(user, path));
-        roles.extend(in_organisation.into_iter().map(|role| match role.strip_prefix(ORGANISATION_PREFIX) {
-            Some(_) => role,
-            None => format!("{ORGANISATION_PREFIX}{role}"),
-        }));
-    }
-    roles
-}
-
-/// The claim at a path: inside of objects, or under the dotted name that custom JWT issuers' claims get.
-fn claim_at(user: &UserIdentity, path: &[&str]) -> Option<Value> {
-    if let Some(json) = user.custom.get(&path.join(".")) {
-        return Value::from_json(json).ok();
-    }
-    let (first, rest) = path.split_first()?;
-    let mut value = Value::from_json(user.custom.get(*first)?).ok()?;
-    for name in rest {
-        let Value::Object(mut fields) = value else { return None };
-        value = fields.remove(*name)?;
-    }
-    Some(value)
-}
-
-/// A text or a list of texts; anything else names no role.
-fn texts(claim: Option<Value>) -> Vec<String> {
-    match claim {
-        Some(Value::String(text)) => vec![text],
-        Some(Value::Array(items)) => items.into_iter().flat_map(|item| texts(Some(item))).collect(),
-        _ => Vec::new(),
     }
 }
 

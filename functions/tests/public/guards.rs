@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use serde_json::json;
 use syncline::auth::UserIdentity;
-use syncline::guard::{Claims, Guard, NamedRole, Role, RoleSource, SignedIn};
+use syncline::guard::{Claims, Guard, NamedRole, Organisation, Role, RoleSource, SignedIn};
 use syncline::registry::FunctionError;
 use syncline::run::{Run, RunInputs};
 use syncline::users::{self, User};
@@ -197,6 +197,22 @@ fn roles_are_read_from_the_claims_that_providers_have() {
     check(&[("unsafe_metadata", json!({"role": "admin"})), ("unsafeMetadata", json!({"role": "admin"}))], &[]);
     // What is no text names no role.
     check(&[("role", json!(null)), ("roles", json!({"admin": true})), ("metadata", json!("admin"))], &[]);
+}
+
+#[test]
+fn an_organisation_is_the_one_that_is_chosen() {
+    let organisation =
+        |claims: &[(&str, serde_json::Value)]| block_on(signed_in(claims).query().require::<Organisation>());
+    let new = organisation(&[("o", json!({"id": "org_1", "slg": "acme", "rol": "admin"}))]).unwrap();
+    let old = [("org_id", json!("org_1")), ("org_slug", json!("acme")), ("org_role", json!("org:admin"))];
+    for organisation in [new, organisation(&old).unwrap()] {
+        assert_eq!((organisation.id(), organisation.slug()), ("org_1", Some("acme")));
+        assert_eq!((organisation.role(), organisation.user().subject.as_str()), (Some("org:admin"), "ada"));
+    }
+    let refused = organisation(&[("org_role", json!("org:admin"))]).unwrap_err();
+    assert_eq!(refused.code().as_deref(), Some("FORBIDDEN"), "a role without its organisation is none");
+    let nobody = block_on(App::new().query().require::<Organisation>()).unwrap_err();
+    assert_eq!(nobody.code().as_deref(), Some("UNAUTHENTICATED"));
 }
 
 #[test]
