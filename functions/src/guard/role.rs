@@ -34,8 +34,8 @@ pub trait NamedRole: Send + Sync + 'static {
     /// The names, any one of which is enough.
     const NAMES: &'static [&'static str];
 
-    /// Where it is written who has it: [`Claims`], [`users::Roles`](crate::users::Roles), a tuple of both, or a source
-    /// of your own.
+    /// Where it is written who has it: [`Claims`](super::Claims), [`users::Roles`](crate::users::Roles), a tuple of
+    /// both, or a source of your own.
     type Source;
 }
 

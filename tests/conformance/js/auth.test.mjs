@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
+import { ConvexError } from "convex/values";
 import { eventually, fresh, mint, quiet, sharedUrl, Watch } from "./support.mjs";
 
 /** A client, and a record of what its token fetcher was asked and what it was told of its standing. */
@@ -22,6 +23,30 @@ async function start() {
     );
   return { url, logger, client, asked, standing, signIn };
 }
+
+// spec: A77
+test("a protected function: a page branches on the refusal, and signing in replaces it", async () => {
+  const { client, signIn, standing } = await start();
+  const refusal = (error) => (error instanceof ConvexError ? error.data : error);
+  try {
+    const me = Watch.query(client, api.guarded.me);
+    assert.equal(refusal(await me.error()).code, "UNAUTHENTICATED");
+    await assert.rejects(client.mutation(api.guarded.sign, {}), (error) => refusal(error).code === "UNAUTHENTICATED");
+
+    const subject = fresh("user");
+    signIn({ subject, claims: { org_role: "org:member" } });
+    await me.value((value) => value === subject);
+    await eventually(() => standing.length >= 2, "the server agrees, to both tokens");
+    assert.equal(await client.mutation(api.guarded.sign, {}), subject);
+    await assert.rejects(client.action(api.guarded.administer, {}), (error) => {
+      const { code, message, needed, found } = refusal(error);
+      assert.deepEqual({ code, needed, found }, { code: "FORBIDDEN", needed: ["org:admin", "admin"], found: ["org:member"] });
+      return message.includes("org:admin or admin");
+    });
+  } finally {
+    await client.close();
+  }
+});
 
 // spec: A55, A68, S86, S87, S119
 test("auth set and cleared: the same socket goes from nobody to somebody and back", async () => {

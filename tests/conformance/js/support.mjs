@@ -26,6 +26,10 @@
 //   actions:fail    ({data: any})            action    fails as an application's error with that data
 //   actions:never   ({})                     action    never ends
 //   users:store, users:current, users:list             the ready-made users module
+//   guarded:me      ({})                     query     the caller's subject; refused with {code: "UNAUTHENTICATED"}
+//   guarded:sign    ({})                     mutation  the same
+//   guarded:administer ({})                  action    the same, for the role `admin` or `org:admin` in the token;
+//                                                      refused with {code: "FORBIDDEN", needed, found}
 // The development issuer is on, and errors are not redacted.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -6,12 +6,13 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, s
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import * as esbuild from "esbuild";
 import { isMissing, Server } from "./support.mjs";
 
 const PROGRAM = process.env.SYNCLINE_SERVER;
-const PACKAGES = join(import.meta.dirname, "node_modules");
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const PACKAGES = join(HERE, "node_modules");
 const STRICT = [
   "strict",
   "exactOptionalPropertyTypes",
@@ -42,7 +43,7 @@ function newProject(library) {
   mkdirSync(join(folder, "node_modules"));
   for (const name of ["@types", "react"]) symlinkSync(join(PACKAGES, name), join(folder, "node_modules", name));
   symlinkSync(join(PACKAGES, library), join(folder, "node_modules", "convex"));
-  for (const name of ["good.tsx", "wrong.ts"]) copyFileSync(join(import.meta.dirname, "types", name), join(folder, name));
+  for (const name of ["good.tsx", "wrong.ts"]) copyFileSync(join(HERE, "types", name), join(folder, name));
   assert.deepEqual(codegen(join(folder, "api.ts")), { status: 0, said: "" });
   return folder;
 }
