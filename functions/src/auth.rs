@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use syncline_schema::{FieldType, decode_json};
+use syncline_schema::{FieldType, Value, decode_json};
 
 use crate::error::{AppError, Error, Result};
 use crate::run::Run;
@@ -107,5 +107,45 @@ impl UserIdentity {
                 Err(Error::new(format!("the claim `{name}` is {json}, expected {expected}: {error}")))
             }
         }
+    }
+
+    /// All attributes as clients see them: absent ones left out, custom claims beside the standard ones. Fails when a
+    /// custom claim cannot be a value, for example because its name starts with `$`.
+    pub fn to_value(&self) -> Result<Value> {
+        let mut attributes: BTreeMap<String, Value> = BTreeMap::new();
+        for (name, json) in &self.custom {
+            let claim = Value::from_json(json)
+                .map_err(|error| Error::new(format!("the claim `{name}` is {json}, which is no value: {error}")))?;
+            attributes.insert(name.clone(), claim);
+        }
+        let standard = [
+            ("name", &self.name),
+            ("givenName", &self.given_name),
+            ("familyName", &self.family_name),
+            ("nickname", &self.nickname),
+            ("preferredUsername", &self.preferred_username),
+            ("profileUrl", &self.profile_url),
+            ("pictureUrl", &self.picture_url),
+            ("websiteUrl", &self.website_url),
+            ("email", &self.email),
+            ("gender", &self.gender),
+            ("birthday", &self.birthday),
+            ("timezone", &self.timezone),
+            ("language", &self.language),
+            ("phoneNumber", &self.phone_number),
+            ("address", &self.address),
+            ("updatedAt", &self.updated_at),
+        ];
+        let texts = standard.into_iter().filter_map(|(name, text)| Some((name, text.clone()?.into())));
+        let flags = [("emailVerified", self.email_verified), ("phoneNumberVerified", self.phone_number_verified)];
+        let flags = flags.into_iter().filter_map(|(name, flag)| Some((name, flag?.into())));
+        let computed = [
+            ("tokenIdentifier", self.token_identifier.clone().into()),
+            ("subject", self.subject.clone().into()),
+            ("issuer", self.issuer.clone().into()),
+        ];
+        attributes
+            .extend(texts.chain(flags).chain(computed).map(|(name, value): (&str, Value)| (name.to_owned(), value)));
+        Ok(Value::Object(attributes))
     }
 }

@@ -58,6 +58,7 @@ pub struct FunctionError {
 pub type Handler = fn(Arc<Run>, Arc<str>) -> BoxFuture<'static, Result<String, FunctionError>>;
 
 /// One function.
+#[derive(Clone)]
 pub struct Function {
     /// Where clients find it.
     pub path: FunctionPath,
@@ -76,7 +77,7 @@ pub struct Function {
 }
 
 /// All functions of an application.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Registry {
     functions: BTreeMap<FunctionPath, Function>,
     by_key: HashMap<TypeId, Registered>,

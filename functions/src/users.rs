@@ -1,7 +1,7 @@
 //! The ready-made `users` table, kept up to date from the tokens that users sign in with.
 //!
-//! An application adds `users::User` to its `schema![]`, and `users::store`, `users::current` and `users::list` to
-//! its `functions![]`. Clients call `users:store` after signing in.
+//! An application adds `users::User` to its `schema![]`, and `users::store`, `users::current`, `users::list` and
+//! `users::me` to its `functions![]`. Clients call `users:store` after signing in.
 //!
 //! A row also holds the user's roles, for guards whose roles come from [`Roles`]:
 //!
@@ -29,7 +29,7 @@
 use std::fmt;
 
 use syncline_macros::{Table, mutation, query};
-use syncline_schema::{Doc, Id};
+use syncline_schema::{Doc, Id, Value};
 
 use crate::auth::UserIdentity;
 use crate::context::{MutationCtx, QueryCtx};
@@ -107,6 +107,12 @@ pub async fn current(ctx: &QueryCtx) -> Result<Option<Doc<User>>> {
         Some(me) => find(ctx, me).await,
         None => Ok(None),
     }
+}
+
+/// What the token of the caller says, whether or not they were stored; null for anonymous callers.
+#[query]
+pub async fn me(ctx: &QueryCtx) -> Result<Value> {
+    ctx.auth.user().map_or(Ok(Value::Null), UserIdentity::to_value)
 }
 
 /// All users, in the order of their first login; at most a thousand.

@@ -372,6 +372,7 @@ pub fn server() -> syncline::Server {
         users::store,
         users::current,
         users::list,
+        users::me,
         users::set_roles,
         guarded::me,
         guarded::sign,

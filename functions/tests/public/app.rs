@@ -130,6 +130,7 @@ pub fn registry() -> Registry {
         users::store,
         users::current,
         users::list,
+        users::me,
         users::set_roles,
     ]
 }

@@ -106,3 +106,23 @@ fn current_is_the_own_row_and_list_are_all() {
     assert!(all.unwrap().contains(&id));
     assert!(!report.observed_identity, "the list is the same for everyone");
 }
+
+/// spec: A39, A42
+#[test]
+fn me_is_the_whole_identity_or_null() {
+    let mut app = App::new();
+    assert_eq!(app.call("users:me", "{}").unwrap(), "null");
+    let custom = [("meta".to_owned(), r#"{"a":[1]}"#.to_owned()), ("subject".to_owned(), r#""forged""#.to_owned())];
+    let whole = UserIdentity { email_verified: Some(true), custom: custom.into(), ..identity(Some("Ada"), None) };
+    app.identity = Some(Arc::new(whole));
+    let me: serde_json::Value = serde_json::from_str(&app.call("users:me", "{}").unwrap()).unwrap();
+    let expected = serde_json::json!({
+        "tokenIdentifier": "https://id.example.com|user_2abc",
+        "subject": "user_2abc",
+        "issuer": "https://id.example.com",
+        "name": "Ada",
+        "emailVerified": true,
+        "meta": {"a": [1.0]},
+    });
+    assert_eq!(me, expected);
+}

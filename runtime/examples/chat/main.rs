@@ -18,6 +18,7 @@ async fn main() -> ExitCode {
         users::store,
         users::current,
         users::list,
+        users::me,
         users::set_roles,
         messages::list,
         messages::send,
