@@ -5,6 +5,7 @@
 mod auth;
 mod codegen;
 mod keygen;
+mod replay;
 mod serve;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Command {
     Auth(auth::Arguments),
     /// Writes the functions and tables as types for clients in TypeScript.
     Codegen(codegen::Arguments),
+    /// Records what clients and servers say to each other, and plays it again as a test.
+    Replay(replay::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -43,6 +46,7 @@ pub async fn run(server: Server) -> ExitCode {
         Some(Command::Keygen(keygen)) => keygen::run(&keygen).map(well),
         Some(Command::Auth(arguments)) => auth::run(server.auth_settings(), arguments).await,
         Some(Command::Codegen(arguments)) => codegen::run(&server, &arguments),
+        Some(Command::Replay(arguments)) => replay::run(server, arguments).await,
         None => serve::run(server, arguments.serve).await.map(well),
     };
     match ended {

@@ -16,6 +16,7 @@ mod executor;
 mod identity;
 mod live;
 mod net;
+pub mod replay;
 mod server;
 mod system;
 

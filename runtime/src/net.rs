@@ -16,7 +16,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tower::ServiceExt;
 
@@ -87,14 +88,27 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, host: Arc<Host>
                 continue;
             }
         };
-        match host.connections.clone().try_acquire_owned() {
-            Ok(permit) => {
-                tokio::spawn(connection_task(stream, router.clone(), host.stopping.clone(), permit));
-            }
-            Err(_) => {
-                metrics::counter!("syncline_connections_refused_total").increment(1);
-                tracing::warn!(limit = host.config.connections_max, "a connection was refused: too many are open");
-            }
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection ended before it began");
+            continue;
+        }
+        serve_stream(stream, &router, &host);
+    }
+}
+
+/// Serves one connection in the background, if there is room for it.
+pub(crate) fn serve_stream(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: &Router,
+    host: &Arc<Host>,
+) {
+    match host.connections.clone().try_acquire_owned() {
+        Ok(permit) => {
+            tokio::spawn(connection_task(stream, router.clone(), host.stopping.clone(), permit));
+        }
+        Err(_) => {
+            metrics::counter!("syncline_connections_refused_total").increment(1);
+            tracing::warn!(limit = host.config.connections_max, "a connection was refused: too many are open");
         }
     }
 }
@@ -109,15 +123,11 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 async fn connection_task(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     mut stopping: watch::Receiver<bool>,
     permit: OwnedSemaphorePermit,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
-        return;
-    }
     let slot = ConnectionSlot(Arc::new(permit));
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(slot.clone());

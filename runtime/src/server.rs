@@ -4,21 +4,26 @@ mod metrics;
 mod pages;
 mod threads;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
 use syncline_engine::{Engine, MemoryStorage, Ports, SqliteOptions, SqliteStorage, Storage, StorageError};
 use syncline_functions::registry::Registry;
 use syncline_functions::typescript;
 use syncline_schema::Schema;
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
 
 use crate::admin::AdminKeys;
-use crate::auth::{AuthConfig, AuthSettings, DevIssuer, HttpFetch, Verifier, explain_page};
+use crate::auth::{AuthConfig, AuthSettings, DevIssuer, Fetch, HttpFetch, Verifier, explain_page};
 use crate::clock::{Clock, SystemClock, TokioTimer};
 use crate::config::{Config, Mode, WATCHDOG_EVERY};
 use crate::environment::Environment;
@@ -58,6 +63,9 @@ pub struct Server {
     instance_name: String,
     pages: Option<PathBuf>,
     data: Option<PathBuf>,
+    fetch: Arc<dyn Fetch>,
+    admin_keys: Option<AdminKeys>,
+    variables: BTreeMap<String, Option<String>>,
 }
 
 /// Why a server did not start, or ended by itself.
@@ -101,7 +109,15 @@ impl Server {
             instance_name: "syncline".to_owned(),
             pages: None,
             data: None,
+            fetch: Arc::new(HttpFetch::default()),
+            admin_keys: None,
+            variables: BTreeMap::new(),
         }
+    }
+
+    /// A server of the same tables, functions and limits, and of nothing else: for replays.
+    pub(crate) fn same_application(&self) -> Self {
+        Server { config: self.config.clone(), ..Server::new(self.schema.clone(), self.registry.clone()) }
     }
 
     /// Adds providers of identities: one, or [`AuthSettings`] with several. The first that fits a token decides.
@@ -112,6 +128,24 @@ impl Server {
         let AuthSettings { providers, allow_insecure_issuers } = providers.into();
         self.auth.providers.extend(providers);
         self.auth.allow_insecure_issuers |= allow_insecure_issuers;
+        self
+    }
+
+    /// Another way to the documents of issuers than the network.
+    pub(crate) fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
+        self.fetch = fetch;
+        self
+    }
+
+    /// The admin keys to accept, in place of those of the data folder.
+    pub(crate) fn admin_keys(mut self, keys: AdminKeys) -> Self {
+        self.admin_keys = Some(keys);
+        self
+    }
+
+    /// Variables of the deployment that are set before anything looks at them.
+    pub(crate) fn variables(mut self, variables: BTreeMap<String, Option<String>>) -> Self {
+        self.variables = variables;
         self
     }
 
@@ -201,6 +235,15 @@ impl Server {
         Ok((router, Embedded { parts }))
     }
 
+    /// Starts without an address: connections are made inside the process.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub(crate) async fn start_in_process(self) -> Result<InProcess, ServerError> {
+        let (router, parts) = self.build(None).await?;
+        Ok(InProcess { router, parts })
+    }
+
     async fn build(mut self, address: Option<SocketAddr>) -> Result<(Router, Parts), ServerError> {
         let config = Arc::new(self.config.clone());
         let of_developer = address.filter(|address| self.is_for_developer(*address));
@@ -214,13 +257,14 @@ impl Server {
             progress: Some(threads::progress_lines()),
         };
         let engine = Engine::open(storage, self.schema.clone(), config.engine.clone(), ports).await?;
+        set_variables(&engine, std::mem::take(&mut self.variables)).await?;
         let local = dev_issuer.as_ref().map(DevIssuer::local_issuer).into_iter().collect();
-        let fetch = Arc::new(HttpFetch::default());
-        let verifier = Arc::new(Verifier::with_local(AuthConfig::default(), local, fetch, self.clock.clone()));
+        let verifier =
+            Arc::new(Verifier::with_local(AuthConfig::default(), local, self.fetch.clone(), self.clock.clone()));
         let environment = Arc::new(Environment::open(engine.clone(), self.auth.clone(), verifier.clone())?);
-        let admin_keys = match &self.data {
-            Some(data) => Some(AdminKeys::open(self.instance_name.clone(), data)?),
-            None => None,
+        let admin_keys = match (self.admin_keys.take(), &self.data) {
+            (None, Some(data)) => Some(AdminKeys::open(self.instance_name.clone(), data)?),
+            (given, _) => given,
         };
         let functions = FunctionThreads::start(config.function_threads)?;
         let executor_ports = ExecutorPorts {
@@ -277,6 +321,16 @@ impl Server {
         );
         Ok(Some(issuer))
     }
+}
+
+/// Sets variables of the deployment, and waits until they are there for all.
+async fn set_variables(engine: &Engine, variables: BTreeMap<String, Option<String>>) -> Result<(), ServerError> {
+    if variables.is_empty() {
+        return Ok(());
+    }
+    let committed = engine.set_environment_variables(variables).await.map_err(std::io::Error::other)?;
+    engine.wait_durable(committed.ts, 0).await;
+    Ok(())
 }
 
 /// Names functions that keep a thread for long.
@@ -389,3 +443,31 @@ impl Embedded {
         self.parts.stop().await;
     }
 }
+
+/// A server in the background that nobody can reach over a network.
+pub(crate) struct InProcess {
+    router: Router,
+    parts: Parts,
+}
+
+impl InProcess {
+    /// A new connection, served like any other: HTTP/1.1, and sockets when it is upgraded.
+    pub(crate) fn connect(&self) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(IN_PROCESS_BUFFER_BYTES);
+        net::serve_stream(server, &self.router, &self.parts.host);
+        client
+    }
+
+    /// Answers one request, without a connection.
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        self.router.clone().oneshot(request).await.into_response()
+    }
+
+    /// Answers what runs, then ends.
+    pub(crate) async fn stop(self) {
+        self.parts.stop().await;
+    }
+}
+
+/// What is under way in one direction of a connection inside the process. Source: ours, as a socket's buffer.
+const IN_PROCESS_BUFFER_BYTES: usize = 64 << 10;

@@ -8,6 +8,7 @@ mod environment;
 mod errors;
 mod explain;
 mod guards;
+mod handshakes;
 mod http;
 mod identity;
 mod issuer;
