@@ -15,5 +15,6 @@ mod issuer;
 mod lifetime;
 mod live;
 mod pagination;
+mod recording;
 mod requests;
 mod storm;

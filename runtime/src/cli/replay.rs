@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::replay::{Failure, Handshake, Outcome, Place, Player, RunningServer, Summary};
+use crate::replay::{Failure, Handshake, Outcome, Place, Player, Recorder, RunningServer, Summary};
 use crate::{Server, ServerError};
 
 #[derive(Args)]
@@ -20,6 +20,25 @@ pub(super) struct Arguments {
 enum Command {
     /// Plays handshakes, and says where the server differs from what it has to say; ends with 1 when it does.
     Run(Run),
+    /// Stands in front of a server and writes down what clients and it say to each other, until it is stopped. Tokens
+    /// are kept as claims, never as they are.
+    Record(Record),
+}
+
+#[derive(Args)]
+struct Record {
+    /// The server, which may be any.
+    #[arg(long, default_value = "http://127.0.0.1:3210")]
+    url: String,
+    /// Where clients are to connect instead.
+    #[arg(long, default_value = "127.0.0.1:3211")]
+    listen: String,
+    /// The file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// What the handshake is called; the name of the file when it is left out.
+    #[arg(long)]
+    name: Option<String>,
 }
 
 #[derive(Args)]
@@ -44,7 +63,52 @@ struct Run {
 
 /// Answers whether all is well.
 pub(super) async fn run(application: Server, arguments: Arguments) -> Result<bool, ServerError> {
-    let Command::Run(run) = arguments.command;
+    match arguments.command {
+        Command::Run(arguments) => play(application, arguments).await,
+        Command::Record(arguments) => record(arguments).await.map(|()| true),
+    }
+}
+
+/// How often a recording is saved while it grows.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+#[expect(clippy::print_stdout, reason = "a person has to know where to go")]
+async fn record(arguments: Record) -> Result<(), ServerError> {
+    let Record { url, listen, out, name } = arguments;
+    let name = name.unwrap_or_else(|| out.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+    let recorder = Recorder::start(&url, &listen).await.map_err(std::io::Error::other)?;
+    let save = || {
+        std::fs::write(&out, recorder.text(&name))
+            .map_err(|error| std::io::Error::other(format!("{} cannot be written: {error}", out.display())))
+    };
+    save()?;
+    println!("Recording: clients connect to http://{}, which stands in front of {url}.", recorder.address());
+    println!("Writing {}; stop with Ctrl-C.", out.display());
+    let mut ticks = tokio::time::interval(SAVE_EVERY);
+    let mut saved = recorder.counts();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                save()?;
+                break;
+            }
+        }
+        if recorder.counts() != saved {
+            saved = recorder.counts();
+            save()?;
+        }
+    }
+    let (sockets, lines, tokens) = recorder.counts();
+    println!("\nrecorded: {sockets} sockets, {lines} lines, {tokens} tokens in {}", out.display());
+    if recorder.is_full() {
+        println!("It is not complete: the recording became too long.");
+    }
+    Ok(())
+}
+
+async fn play(application: Server, run: Run) -> Result<bool, ServerError> {
     let place = match &run.url {
         Some(url) => {
             let server = RunningServer::new(url, run.admin_key.clone(), Duration::from_secs(run.wait));

@@ -96,6 +96,8 @@ impl Socket {
 
     pub(super) async fn close(&mut self) {
         drop(self.stream.close(None).await);
+        // Nobody listens any more.
+        self.heard.clear();
         self.is_closed = true;
     }
 
@@ -159,7 +161,7 @@ impl Socket {
             }
             Some(Ok(Message::Binary(_))) => return Err(Fault("the server sent a binary message".to_owned())),
             Some(Ok(_)) => {}
-            Some(Err(_)) | None => self.end(1006, "the connection ended without a Close frame".to_owned()),
+            Some(Err(_)) | None => self.end(1006, String::new()),
         }
         Ok(None)
     }
