@@ -54,6 +54,11 @@ fn the_official_command_line_for_variables() {
 }
 
 #[test]
+fn javascript_recorded_and_replayed() {
+    node("replay.test.mjs");
+}
+
+#[test]
 fn javascript_under_a_killed_server() {
     node("crash.test.mjs");
 }

@@ -16,5 +16,6 @@ mod lifetime;
 mod live;
 mod pagination;
 mod recording;
+mod replay_command;
 mod requests;
 mod storm;

@@ -71,7 +71,9 @@ impl RunningServer {
         let length = Duration::from_millis(handshake.length_ms());
         if length > self.wait_max {
             let (length, max) = (length.as_secs(), self.wait_max.as_secs());
-            return Some(format!("takes {length} s; a running server's clock cannot be moved, and --wait allows {max} s"));
+            return Some(format!(
+                "takes {length} s; a running server's clock cannot be moved, and --wait allows {max} s"
+            ));
         }
         for line in &handshake.lines {
             if let Event::Issuer(_) | Event::Fetched { .. } = line.event {

@@ -25,7 +25,7 @@
 //   actions:echo    ({value: any})           action    the value
 //   actions:fail    ({data: any})            action    fails as an application's error with that data
 //   actions:never   ({})                     action    never ends
-//   users:store, users:current, users:list             the ready-made users module
+//   users:store, users:current, users:list, users:me   the ready-made users module
 //   guarded:me      ({})                     query     the caller's subject; refused with {code: "UNAUTHENTICATED"}
 //   guarded:sign    ({})                     mutation  the same
 //   guarded:administer ({})                  action    the same, for the role `admin` or `org:admin` in the token;
