@@ -76,6 +76,8 @@ export type Api = {
     current: FunctionReference<"query", "public", Record<string, never>, Doc<"users"> | null>;
     /** All users, in the order of their first login; at most a thousand. */
     list: FunctionReference<"query", "public", Record<string, never>, Doc<"users">[]>;
+    /** What the token of the caller says, whether or not they were stored; null for anonymous callers. */
+    me: FunctionReference<"query", "public", Record<string, never>, any>;
     /**
      * Creates the signed-in user's row at the first login; later brings it up to date with the token. Returns its id.
      *
