@@ -52,17 +52,13 @@ fn every_handshake_of_the_specification_has_its_file() {
     assert_eq!(numbers, expected);
 }
 
-/// spec: A80, HS1, HS2, HS3, HS4, HS5, HS6, HS7, HS8, HS9, HS10, HS11, HS12, HS13, HS14, HS15, HS16, HS17, HS18, HS19,
-/// HS20, HS21, HS22, HS23, HS24, HS25, HS26, HS27, HS28, HS29, HS30, HS31, HS32, HS33, HS34, HS35, HS36, HS37, HS38,
-/// HS39, HS40
+/// spec: A80, HS1-HS37, HS39, HS40
 #[tokio::test]
 async fn all_handshakes_pass_in_process() {
     all_pass(Place::InProcess).await;
 }
 
-/// spec: A80, HS1, HS2, HS3, HS4, HS5, HS6, HS7, HS8, HS9, HS10, HS11, HS12, HS13, HS14, HS15, HS16, HS17, HS18, HS19,
-/// HS20, HS21, HS22, HS23, HS24, HS25, HS26, HS27, HS28, HS29, HS30, HS31, HS32, HS33, HS34, HS35, HS36, HS37, HS38,
-/// HS39, HS40
+/// spec: A80, HS1-HS37, HS39, HS40
 #[tokio::test]
 async fn all_handshakes_pass_over_a_socket() {
     all_pass(Place::Loopback).await;
