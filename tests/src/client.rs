@@ -23,6 +23,8 @@ pub struct RawClient {
     n_requests: u64,
     /// Results by query id, as a client would hold them.
     pub results: std::collections::BTreeMap<u64, Value>,
+    /// Responses that came while another one was waited for.
+    early: std::collections::BTreeMap<u64, Value>,
 }
 
 /// One Transition as the wire has it.
@@ -62,6 +64,7 @@ impl RawClient {
             n_identity: 0,
             n_requests: 0,
             results: std::collections::BTreeMap::new(),
+            early: std::collections::BTreeMap::new(),
         })
     }
 
@@ -169,13 +172,16 @@ impl RawClient {
         response
     }
 
-    /// The next response to a request, skipping what comes before it.
+    /// The response to a request, which may have come while another one was waited for.
     pub async fn response(&mut self, request: u64) -> Value {
         loop {
+            if let Some(message) = self.early.remove(&request) {
+                return message;
+            }
             let message = self.message().await;
             let kind = message["type"].as_str().unwrap_or_default();
-            if (kind == "MutationResponse" || kind == "ActionResponse") && message["requestId"] == request {
-                return message;
+            if let ("MutationResponse" | "ActionResponse", Some(answered)) = (kind, message["requestId"].as_u64()) {
+                self.early.insert(answered, message);
             }
         }
     }
