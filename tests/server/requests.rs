@@ -135,7 +135,7 @@ async fn too_many_mutations_at_once_are_told_to_come_later() {
     }
 }
 
-/// spec: D82, D83, S118
+/// spec: D82, D83, S118, D87
 #[tokio::test]
 async fn a_contended_row_loses_nothing_and_fails_nobody() {
     let server = TestServer::start().await;
