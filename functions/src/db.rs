@@ -13,7 +13,7 @@ mod untyped;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use syncline_schema::{Doc, DocumentId, Id, Table, normalize_id};
+use syncline_schema::{Doc, DocumentId, Id, Table, TableNumber, normalize_id};
 
 use crate::error::{Error, Result};
 use crate::outgoing::encode_document;
@@ -82,6 +82,13 @@ impl DatabaseReader {
     pub fn normalize_id<T: Table>(&self, text: &str) -> Option<Id<T>> {
         let table = self.run.tx().table_number(T::NAME)?;
         normalize_id(table, text).map(Id::from)
+    }
+
+    /// The names of all tables, in the order in which they came into being. A query that looked runs again when there
+    /// is a new one.
+    pub async fn tables(&self) -> Result<Vec<(TableNumber, Arc<str>)>> {
+        self.run.settled().await;
+        Ok(self.run.tx().tables().await?)
     }
 
     /// A table by its name, for documents whose type is not known.

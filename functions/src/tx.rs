@@ -221,6 +221,12 @@ pub trait Tx: Send + Sync {
     /// The name of a table by number. `None` when there is no such table.
     fn table_name(&self, number: TableNumber) -> Option<Arc<str>>;
 
+    /// All tables of the application, by number; enters the read set, so that a new one is noticed.
+    fn tables(&self) -> Reply<Vec<(TableNumber, Arc<str>)>>;
+
+    /// Brings a table into being, empty; nothing happens when it is there. Errors: as for an insert into a new one.
+    fn create_table(&self, name: &str) -> Reply<TableNumber>;
+
     /// The document, or `None` when there is none or its table is unknown.
     fn get(&self, id: DocumentId) -> Reply<Option<Document>>;
 

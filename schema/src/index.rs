@@ -4,6 +4,8 @@
 //! fields, of its creation time and of its id, one after the other. No key of a value is a prefix of another one's
 //! unless a byte `ff` follows, which no value begins with: ranges rely on that.
 
+mod describe;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -13,6 +15,8 @@ use crate::id::DocumentId;
 use crate::json::{JsonError, KeyText, ValueSeed};
 use crate::name::FieldPath;
 use crate::value::{Object, Value};
+
+pub use describe::describe_key;
 
 /// The index of every table whose key is the id.
 pub const BY_ID: &str = "by_id";

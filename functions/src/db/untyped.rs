@@ -80,6 +80,14 @@ impl TableWriter {
         TableWriter { reader: TableReader::new(run, name) }
     }
 
+    /// Brings the table into being, empty; nothing happens when it is there.
+    pub async fn create(&self) -> Result<()> {
+        let run = &self.reader.run;
+        let _turn = run.turn().await;
+        run.tx().create_table(&self.reader.name).await?;
+        Ok(())
+    }
+
     /// Adds a document and returns its id; the table comes into being when it is new.
     pub async fn insert(&self, document: &Object) -> Result<DocumentId> {
         let run = &self.reader.run;

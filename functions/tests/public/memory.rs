@@ -162,14 +162,18 @@ impl State {
         let fields = object_from_json(json).unwrap();
         assert_eq!(object_to_json(&fields), json, "fields are written canonically");
         self.check(table, &fields)?;
-        let next = TableNumber(FIRST_TABLE + self.numbers.len() as u32);
-        let number = *self.numbers.entry(table.to_owned()).or_insert(next);
+        let number = self.number_or_new(table);
         self.inserted += 1;
         // Spread over the ids, so that nothing relies on their order.
         let internal = u128::from(self.inserted.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(self.inserted);
         let id = DocumentId { table: number, internal: InternalId(internal.to_be_bytes()) };
         self.put(id, 1_700_000_000_000.0 + self.inserted as f64, fields);
         Ok(id)
+    }
+
+    fn number_or_new(&mut self, table: &str) -> TableNumber {
+        let next = TableNumber(FIRST_TABLE + self.numbers.len() as u32);
+        *self.numbers.entry(table.to_owned()).or_insert(next)
     }
 
     fn put(&mut self, id: DocumentId, creation_time: f64, mut fields: Object) {
@@ -218,6 +222,15 @@ impl Tx for MemoryTx {
 
     fn table_name(&self, number: TableNumber) -> Option<Arc<str>> {
         self.lock().name(number).map(Into::into)
+    }
+
+    fn tables(&self) -> Reply<Vec<(TableNumber, Arc<str>)>> {
+        let tables = self.lock().numbers.iter().map(|(name, number)| (*number, name.as_str().into())).collect();
+        Reply::now(Ok(tables))
+    }
+
+    fn create_table(&self, name: &str) -> Reply<TableNumber> {
+        Reply::now(Ok(self.lock().number_or_new(name)))
     }
 
     fn get(&self, id: DocumentId) -> Reply<Option<Document>> {

@@ -134,7 +134,10 @@ struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     fn of(state: &'a TxState, outcome: Option<(RequestKey, Outcome)>) -> Self {
         let writes: Vec<&Write> = state.writes.iter().filter(|write| write.changes()).collect();
-        let used = |table: &&Arc<crate::catalog::Table>| writes.iter().any(|write| write.table.number == table.number);
+        let used = |table: &&Arc<crate::catalog::Table>| {
+            state.created_tables.contains(&table.number)
+                || writes.iter().any(|write| write.table.number == table.number)
+        };
         let tables: Vec<_> = state.new_tables.iter().filter(used).cloned().collect();
         let mut prepared = Prepared {
             changes: Vec::with_capacity(writes.len() + tables.len() + usize::from(outcome.is_some())),
@@ -311,6 +314,7 @@ impl Shared {
     fn publish(&self, mut commits: std::sync::MutexGuard<'_, CommitState>, commit: Commit, bytes: &CommitBytes) {
         let ts = commit.ts;
         commits.push(commit, bytes);
+        self.n_commits.fetch_add(1, Ordering::Relaxed);
         self.committed.store(ts.0, Ordering::Release);
         if commits.recent_bytes > self.config.recent_commits_bytes_max {
             let n_ended = self.snapshots.end_old(commits.middle(), 0);

@@ -1,6 +1,6 @@
 //! `Engine`: one open store, shared by all who read and write it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -107,6 +107,10 @@ pub(crate) struct Shared {
     pub n_loading: AtomicUsize,
     /// Bytes of the log since the last checkpoint.
     pub log_bytes: AtomicU64,
+    /// Commits made since the start.
+    pub n_commits: AtomicU64,
+    /// How long the newest appends to the log took, nanoseconds, oldest first.
+    pub syncs_ns: Mutex<VecDeque<u64>>,
     pub stopping: AtomicBool,
     /// The log writer and the checkpointer end when they see `stopping`; each then adds one permit.
     pub stopped: tokio::sync::Semaphore,

@@ -31,6 +31,7 @@ mod checkpoint;
 mod commit;
 mod committer;
 mod config;
+mod describe;
 mod document;
 mod engine;
 mod environment;
@@ -57,7 +58,7 @@ pub use config::{EngineConfig, Limits};
 pub use engine::{Access, At, BeginOptions, Durability, Durable, Engine, Pin};
 pub use error::{BeginError, CommitError, Conflict, OpenError, SchemaMismatch};
 pub use ports::{Clock, OnProgress, Ports, Progress, Random, Spawn, Timer};
-pub use reads::ReadSet;
+pub use reads::{ReadSet, Touched};
 pub use storage::{
     BaseAnswer, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, Fault, LogBatch, MemoryStorage, Meta,
     OutcomeGroup, Position, Pruned, SqliteOptions, SqliteStorage, Storage, StorageError, StorageFuture,

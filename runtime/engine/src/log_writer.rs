@@ -20,6 +20,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// The longest of these pauses.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(1);
 
+/// Appends whose durations are kept, a number. Source: ours; enough for a percentile.
+const SYNCS_KEPT: usize = 512;
+
 /// Runs as long as the engine lives. `head` is the head of the log.
 pub(crate) async fn run(shared: Weak<Shared>, wakes: Arc<Wakes>, mut head: Timestamp) {
     loop {
@@ -29,7 +32,9 @@ pub(crate) async fn run(shared: Weak<Shared>, wakes: Arc<Wakes>, mut head: Times
         loop {
             let Some((ts, bytes)) = shared.commits().take_pending() else { break };
             let n_bytes = bytes.len() as u64;
+            let started_ns = shared.ports.clock.wall_ns();
             let appended = shared.storage.append(head, LogBatch { ts, bytes: bytes.finish() }).await;
+            shared.note_sync(shared.ports.clock.wall_ns().saturating_sub(started_ns));
             match appended {
                 Ok(()) => pause = RETRY_AFTER,
                 Err(error) => match shared.recover(head, ts, error, &mut pause).await {
@@ -59,6 +64,14 @@ enum Recovered {
 }
 
 impl Shared {
+    fn note_sync(&self, took_ns: u64) {
+        let mut syncs = self.syncs_ns.lock().unwrap_or_else(PoisonError::into_inner);
+        if syncs.len() == SYNCS_KEPT {
+            syncs.pop_front();
+        }
+        syncs.push_back(took_ns);
+    }
+
     fn advance(&self, ts: Timestamp, n_bytes: u64) {
         self.snapshots.set_durable(ts, self.ports.clock.monotonic_ms());
         self.durable.send_modify(|durable| durable.ts = ts);

@@ -163,6 +163,8 @@ fn shared(storage: Arc<dyn Storage>, schema: Schema, config: EngineConfig, ports
         n_pins: AtomicUsize::new(0),
         n_loading: AtomicUsize::new(0),
         log_bytes: AtomicU64::new(found.log_bytes),
+        n_commits: AtomicU64::new(0),
+        syncs_ns: Mutex::default(),
         stopping: AtomicBool::new(false),
         stopped: Semaphore::new(0),
     }

@@ -169,6 +169,19 @@ fn is_system(index: IndexId) -> bool {
     index == IndexId::TABLE_NAMES || index == IndexId::ENVIRONMENT_VARIABLES
 }
 
+/// What of a read set a commit changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Documents of a table.
+    Table(TableNumber),
+    /// Which tables there are.
+    Tables,
+    /// Variables of the deployment.
+    Variables,
+    /// The outcome of a request.
+    Request,
+}
+
 /// What a transaction has read. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct ReadSet {
@@ -183,6 +196,16 @@ impl ReadSet {
     /// Whether a commit changed any of it.
     pub fn touched_by(&self, commit: &Commit) -> bool {
         self.reads.touched(commit).is_some()
+    }
+
+    /// What a commit changed of it first, if anything.
+    pub fn first_touched(&self, commit: &Commit) -> Option<Touched> {
+        Some(match self.reads.touched(commit)? {
+            Change::Document { id, .. } => Touched::Table(id.table),
+            Change::System { index, .. } if *index == IndexId::TABLE_NAMES => Touched::Tables,
+            Change::System { .. } => Touched::Variables,
+            Change::Request(_) => Touched::Request,
+        })
     }
 
     /// Whether nothing was read.

@@ -47,6 +47,8 @@ pub(crate) struct TxState {
     pub writes: Writes,
     /// Tables that came into being in it.
     pub new_tables: Vec<Arc<Table>>,
+    /// Those among them that come into being whether anything is written to them or not.
+    pub created_tables: Vec<TableNumber>,
     usage: Usage,
     failure: Option<DbError>,
     /// The creation time of the next insert, once there was one.
@@ -199,6 +201,18 @@ impl Tx for Transaction {
 
     fn table_name(&self, number: TableNumber) -> Option<Arc<str>> {
         Numbers::new(self, &mut self.state()).name(number).map(Into::into)
+    }
+
+    fn tables(&self) -> Reply<Vec<(TableNumber, Arc<str>)>> {
+        let mut state = self.state();
+        state.reads.range(IndexId::TABLE_NAMES, KeyRange::all());
+        let seen = self.catalog.iter().filter(|table| table.created() <= self.snapshot).chain(&state.new_tables);
+        let tables = seen.map(|table| (table.number, table.name.clone())).collect();
+        Reply::now(self.check_kept(&mut state).map(|()| tables))
+    }
+
+    fn create_table(&self, name: &str) -> Reply<TableNumber> {
+        Reply::now(self.create_table_now(name))
     }
 
     fn get(&self, id: DocumentId) -> Reply<Option<Document>> {

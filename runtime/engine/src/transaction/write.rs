@@ -223,6 +223,19 @@ impl Transaction {
         Ok(id)
     }
 
+    pub(super) fn create_table_now(&self, name: &str) -> Result<TableNumber, DbError> {
+        self.check_writable("create")?;
+        let mut state = self.state();
+        let table = match self.table_named(&mut state, name) {
+            Some(table) => table,
+            None => self.new_table(&mut state, name)?,
+        };
+        if !state.created_tables.contains(&table.number) {
+            state.created_tables.push(table.number);
+        }
+        Ok(table.number)
+    }
+
     fn new_table(&self, state: &mut TxState, name: &str) -> Result<Arc<Table>, DbError> {
         if name.starts_with('_') {
             let text = format!("ReadOnlyTable: `insert` into `{name}`, which is a table of the system.");
