@@ -85,6 +85,12 @@ impl QueryCtx {
         self.run.random()
     }
 
+    /// What the server gives to functions of its own; `None` in an application's.
+    #[doc(hidden)]
+    pub fn host<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.run.host().cloned()?.downcast().ok()
+    }
+
     /// Calls a query: `ctx.run_query(messages::list, (channel,))`. It sees what this run sees.
     ///
     /// A query can be called as the Rust function that it is, too; this way its arguments are checked as a client's

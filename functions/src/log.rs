@@ -65,8 +65,8 @@ impl Level {
     }
 }
 
-/// Ends a line that was too long.
-const CUT_MARK: &str = "… (cut)'";
+/// Ends a line that was cut because it was too long.
+pub const CUT_MARK: &str = "… (cut)'";
 
 /// Adds a line, within the limits: `[LOG] 'text'`.
 pub(crate) fn push(lines: &mut Vec<String>, level: Level, text: &dyn fmt::Display) {

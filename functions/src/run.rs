@@ -4,6 +4,7 @@
 //! returned or panicked. Whether the identity, the clock or an environment variable was looked at is a property
 //! of the run (never of the function): it decides who may share the result.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,7 +47,14 @@ pub struct RunInputs {
     pub seed: u64,
     /// Where a paginated query ended when it ran last.
     pub journal: Option<Arc<str>>,
+    /// Told of each log line when it is written; lines are in the report all the same.
+    pub on_log: Option<OnLog>,
+    /// What the server gives to its own functions: [`crate::context::QueryCtx::host`]. An application's get nothing.
+    pub host: Option<Arc<dyn Any + Send + Sync>>,
 }
+
+/// Told of log lines, each as clients read it; must not block.
+pub type OnLog = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A run of a function, or of one that it called in the same transaction.
 ///
@@ -154,6 +162,11 @@ impl Run {
         &self.shared.inputs.registry
     }
 
+    /// What the server gave to its own function.
+    pub(crate) fn host(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.shared.inputs.host.as_ref()
+    }
+
     /// The transaction; actions have none.
     pub(crate) fn transaction(&self) -> Option<&Arc<dyn Tx>> {
         self.shared.inputs.tx.as_ref()
@@ -198,7 +211,12 @@ impl Run {
 
     /// Writes a log line.
     pub(crate) fn log(&self, level: Level, text: &dyn fmt::Display) {
-        log::push(&mut self.state().log_lines, level, text);
+        let mut state = self.state();
+        let n_before = state.log_lines.len();
+        log::push(&mut state.log_lines, level, text);
+        if let Some(on_log) = &self.shared.inputs.on_log {
+            state.log_lines[n_before..].iter().for_each(|line| on_log(line));
+        }
     }
 
     /// Where the page ended in the run before this one.

@@ -61,6 +61,49 @@ impl fmt::Display for AdminKeyError {
     }
 }
 
+/// The secret of an instance is not 64 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadSecret {
+    len: usize,
+}
+
+impl fmt::Display for BadSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the instance secret has to be 64 hex digits, found {} characters; `openssl rand -hex 32` makes one, and \
+             without one the server makes its own and keeps it in its data folder",
+            self.len
+        )
+    }
+}
+
+impl std::error::Error for BadSecret {}
+
+/// The name of the instance whose data is in a folder: the one given, else the one kept there, else `syncline`. Kept
+/// for the next time, so that its admin keys stay good.
+///
+/// # Errors
+/// When it can neither be read nor written.
+pub fn instance_name(given: Option<&str>, data: &Path) -> std::io::Result<String> {
+    let folder = data.join("credentials");
+    let file = folder.join("instance_name");
+    let kept = match std::fs::read_to_string(&file) {
+        Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let name = given.map(str::to_owned).or_else(|| kept.clone()).unwrap_or_else(|| DEFAULT_NAME.to_owned());
+    if kept.as_deref() != Some(&name) {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(&file, &name)?;
+    }
+    Ok(name)
+}
+
+/// What an instance is called that nobody has named.
+const DEFAULT_NAME: &str = "syncline";
+
 impl AdminKeys {
     /// The keys of an instance with this secret.
     pub fn new(instance_name: impl Into<String>, secret: &[u8; 32]) -> Self {
@@ -95,6 +138,15 @@ impl AdminKeys {
             ))
         })?;
         Ok(Self::new(instance_name, &secret))
+    }
+
+    /// The keys of an instance whose secret is given as 64 hex digits.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn from_hex(instance_name: impl Into<String>, secret: &str) -> Result<Self, BadSecret> {
+        let bytes = unhex(secret.trim()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        Ok(Self::new(instance_name, &bytes.ok_or(BadSecret { len: secret.trim().len() })?))
     }
 
     /// Makes a key.
@@ -208,7 +260,7 @@ mod tests {
 
     /// The vector of http-and-cli 2.2, from an independent implementation.
     ///
-    /// spec: H13
+    /// spec: H3
     #[test]
     fn keys_are_made_as_the_official_tools_make_them() {
         let keys = AdminKeys::new("bold-hyena-681", &secret());

@@ -21,6 +21,7 @@ mod documents;
 mod explain;
 pub(crate) mod explain_page;
 mod fetch;
+mod handshakes;
 mod identity;
 mod issuer_url;
 mod json;
@@ -47,6 +48,7 @@ pub use config::{
 pub use dev_issuer::{DevIssuer, DevIssuerError};
 pub use explain::{Explanation, Outcome, Row, explain};
 pub use fetch::{Fetch, FetchError, FetchLimits, HttpFetch, Response};
+pub use handshakes::{Handshake, Handshakes};
 pub use identity::UserIdentity;
 pub use issuer_url::{IssuerRule, IssuerUrl, IssuerUrlError};
 pub use jwk::KeySet;

@@ -7,6 +7,7 @@ mod codegen;
 mod keygen;
 mod replay;
 mod serve;
+mod settings;
 
 use std::process::ExitCode;
 

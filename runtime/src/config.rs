@@ -114,3 +114,16 @@ pub(crate) const WATCHDOG_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the admin key of a socket in use is checked again. Source: sync-protocol S96.
 pub(crate) const ADMIN_KEY_CHECK_EVERY: Duration = Duration::from_secs(60);
+
+/// Calls that the log of functions keeps, a number. Source: http-and-cli 7.1.
+pub(crate) const LOGGED_COMPLETIONS_MAX: usize = 1000;
+
+/// Memory of the log of functions, bytes; a single call may write 8 MB of lines. Source: ours.
+pub(crate) const LOGGED_BYTES_MAX: usize = 16 << 20;
+
+/// How long a request for function logs is held while nothing happens. Source: http-and-cli 7.1.
+pub(crate) const LOG_POLL_MAX: Duration = Duration::from_secs(60);
+
+/// How long a request for function logs gathers when calls come faster than anybody reads them. Source: ours; writing
+/// entries for a follower must not take the calls' time.
+pub(crate) const LOG_GATHER: Duration = Duration::from_millis(200);

@@ -7,21 +7,24 @@ mod action;
 mod call;
 pub mod errors;
 pub mod guard;
+mod logged;
 mod mutation;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use syncline_engine::{Access, At, BeginError, BeginOptions, Engine, Random, Spawn, Transaction};
 use syncline_functions::registry::{Function, FunctionError, FunctionKind, Registry, Visibility};
-use syncline_functions::run::{Run, RunInputs};
+use syncline_functions::run::{Run, RunInputs, RunReport};
 use syncline_functions::tx::{DbError, Tx};
 use syncline_schema::{FunctionPath, Timestamp};
 
 use crate::clock::{Clock, Timer};
 use crate::config::{Config, FUNCTION_VALUE_BYTES_MAX};
-use crate::system;
+use crate::function_log::{ExecutionId, FunctionLog};
+use crate::system::{self, Facts};
 pub use call::{ActionRun, Call, MutationRun, QueryRun, SystemError, encoded, failure, shown};
 use guard::{Guard, TimeLimits};
 
@@ -46,8 +49,10 @@ pub struct Executor {
 struct Inner {
     engine: Engine,
     registry: Arc<Registry>,
-    /// The functions of tools, apart from the application's.
-    system: Registry,
+    /// The functions of tools, apart from the application's, and what they know.
+    system: Arc<Registry>,
+    facts: Arc<Facts>,
+    log: Arc<FunctionLog>,
     /// The functions by every spelling that clients use, so that a call parses no path.
     spellings: HashMap<String, Arc<FunctionPath>>,
     guard: Guard,
@@ -60,16 +65,47 @@ struct Inner {
 struct Found<'a> {
     path: Arc<FunctionPath>,
     function: &'a Function,
+    owner: Owner,
+}
+
+/// Whose function it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Application,
+    /// The server's own: not in the log of functions, which it would fill with those who read it.
+    Server,
+}
+
+/// A run of a query or a mutation that has ended.
+struct Ran {
+    value: Result<String, FunctionError>,
+    report: RunReport,
+    execution: ExecutionId,
+    started_ns: u64,
 }
 
 impl Executor {
-    /// An executor of `registry` over `engine`.
-    pub fn new(engine: Engine, registry: Arc<Registry>, config: Arc<Config>, ports: ExecutorPorts) -> Self {
+    /// An executor of the functions in `facts` over `engine`.
+    pub(crate) fn new(engine: Engine, facts: Facts, config: Arc<Config>, ports: ExecutorPorts) -> Self {
+        let registry = facts.functions.clone();
         let guard = Guard { clock: ports.clock.clone(), timer: ports.timer.clone() };
         let permits = tokio::sync::Semaphore::new(config.functions_at_once_max);
         let spellings = spellings(&registry);
-        let system = system::registry();
-        Executor { inner: Arc::new(Inner { engine, registry, system, spellings, guard, ports, config, permits }) }
+        let system = Arc::new(system::registry());
+        let log = Arc::new(FunctionLog::new(ports.clock.clone()));
+        let facts = Arc::new(facts);
+        let inner = Inner { engine, registry, system, facts, log, spellings, guard, ports, config, permits };
+        Executor { inner: Arc::new(inner) }
+    }
+
+    /// What functions did lately.
+    pub(crate) fn log(&self) -> &Arc<FunctionLog> {
+        &self.inner.log
+    }
+
+    /// What is fixed while the server runs.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.inner.facts
     }
 
     /// Runs a future on the threads for functions.
@@ -85,15 +121,19 @@ impl Executor {
         let permit = self.permit().await;
         let found = match self.find(call, FunctionKind::Query) {
             Ok(found) => found,
-            Err(error) => return Ok(QueryRun::refused(call, error)),
+            Err(error) => {
+                self.log_refused(call, FunctionKind::Query, &error);
+                return Ok(QueryRun::refused(call, error));
+            }
         };
         let tx = self.begin(At::Timestamp(ts), BeginOptions { access: Access::ReadOnly, turn: None })?;
-        let (run, value) = self.run(call, &found, tx.clone(), journal).await;
+        let ran = self.run(call, &found, tx.clone(), journal).await;
         drop(permit);
         if let Some(failure) = tx.failure() {
             return Err(SystemError::of(&failure));
         }
-        let mut report = run.report();
+        self.log_ran(call, &found, &ran, &tx);
+        let Ran { value, mut report, .. } = ran;
         // Who may see the result of an internal function depends on who asks, whatever the function looks at.
         report.observed_identity |= found.function.visibility == Visibility::Internal;
         Ok(QueryRun::new(call, value, report, tx.read_set()))
@@ -135,38 +175,49 @@ impl Executor {
             Some(path) => path.clone(),
             None => Arc::new(FunctionPath::parse(&call.path).map_err(|cause| errors::bad_path(&call.path, &cause))?),
         };
-        let registry =
-            if path.module().starts_with(system::PREFIX) { &self.inner.system } else { &*self.inner.registry };
-        let function = registry.find(&path).ok_or_else(|| errors::not_found(&path))?;
-        if function.visibility == Visibility::Internal && !call.may_call_internal() {
-            return Err(errors::not_found(&path));
+        let owner = if path.module().starts_with(system::PREFIX) { Owner::Server } else { Owner::Application };
+        let may_call_internal = match owner {
+            Owner::Application => call.may_call_internal(),
+            // Whatever an action of the application calls, it calls for those who called it.
+            Owner::Server => call.identity.is_admin(),
+        };
+        let seen = if may_call_internal { errors::Seen::All } else { errors::Seen::Public };
+        let function = self.registry_of(owner).find(&path).ok_or_else(|| errors::not_found(&path, seen))?;
+        if function.visibility == Visibility::Internal && seen == errors::Seen::Public {
+            return Err(errors::not_found(&path, seen));
         }
-        Ok(Found { path, function })
+        Ok(Found { path, function, owner })
     }
 
-    async fn run(
-        &self,
-        call: &Call,
-        found: &Found<'_>,
-        tx: Arc<Transaction>,
-        journal: Option<Arc<str>>,
-    ) -> (Arc<Run>, Result<String, FunctionError>) {
+    fn registry_of(&self, owner: Owner) -> &Arc<Registry> {
+        match owner {
+            Owner::Application => &self.inner.registry,
+            Owner::Server => &self.inner.system,
+        }
+    }
+
+    async fn run(&self, call: &Call, found: &Found<'_>, tx: Arc<Transaction>, journal: Option<Arc<str>>) -> Ran {
+        let started_ns = self.inner.ports.clock.wall_ns();
+        let facts = || self.inner.facts.clone() as Arc<dyn Any + Send + Sync>;
         let run = Run::new(RunInputs {
             tx: Some(tx as Arc<dyn Tx>),
             caller: None,
-            registry: self.inner.registry.clone(),
+            registry: self.registry_of(found.owner).clone(),
             identity: call.identity.user().cloned(),
-            now_ms: self.inner.ports.clock.wall_ns() / 1_000_000,
+            now_ms: started_ns / 1_000_000,
             seed: self.seed(),
             journal,
+            on_log: None,
+            host: (found.owner == Owner::Server).then(facts),
         });
         let limits = TimeLimits {
             own: Some(self.inner.config.function_own_time_max),
             wall: self.inner.config.function_wall_time_max,
         };
         let value = self.guarded(found, run.clone(), call.args.clone(), limits).await;
-        call.print_log_lines(&run.report().log_lines);
-        (run, value)
+        let report = run.report();
+        call.print_log_lines(&report.log_lines);
+        Ran { value, report, execution: self.inner.log.begin(), started_ns }
     }
 
     async fn guarded(

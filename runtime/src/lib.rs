@@ -13,10 +13,12 @@ pub mod clock;
 pub mod config;
 mod environment;
 mod executor;
+mod function_log;
 mod identity;
 mod live;
 mod net;
 pub mod replay;
+mod request;
 mod server;
 mod system;
 

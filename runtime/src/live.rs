@@ -8,6 +8,7 @@
 //! Whether a result may be shared between identities is a property of its run: a run that looked at the identity is
 //! valid for that identity only.
 
+mod describe;
 mod entry;
 mod state;
 
@@ -23,8 +24,9 @@ use crate::config::Config;
 use crate::executor::{Call, Executor, QueryRun, SystemError};
 use crate::identity::Identity;
 
+pub(crate) use describe::LiveQuery;
 pub use entry::WatchHandle;
-use entry::{Evaluated, Waiter};
+use entry::{Ended, Evaluated, Waiter};
 use state::{Answer, Flight, State};
 
 /// What is evaluated: equal keys share.
@@ -85,6 +87,8 @@ pub struct Request {
     pub identity: Identity,
     /// At which moment; one that [`LiveQueries::published`] had.
     pub at: Arc<Pin>,
+    /// Whether the session had a result of it before: then this is no new call for the log of functions.
+    pub again: bool,
 }
 
 /// The newest timestamp up to which all watchers have been told of all changes.
@@ -179,9 +183,14 @@ impl LiveQueries {
         let waiter =
             Waiter { watcher: watcher.clone(), query: request.query, run: request.run, identity: request.identity };
         let now_ns = self.inner.clock.wall_ns();
+        let shared_with = (!request.again).then(|| waiter.identity.clone());
         let answer = self.state().request(&request.key, request.at.ts(), waiter, now_ns);
         match answer {
-            Answer::Told | Answer::Joined => {}
+            Answer::Told | Answer::Joined => {
+                if let Some(identity) = shared_with {
+                    self.inner.executor.log_shared(&request.key.path, &identity);
+                }
+            }
             Answer::Start(flight) => self.evaluate(request.key, flight, request.at),
         }
     }
@@ -201,15 +210,23 @@ impl LiveQueries {
         let call = Call::query(key.path.clone(), key.args.clone(), flight.identity.clone());
         let executor = self.inner.executor.clone();
         executor.clone().spawn(async move {
+            let started_ns = live.inner.clock.wall_ns();
             let ran = executor.query(&call, flight.ts, key.journal.clone()).await;
-            live.finished(key, flight, at, ran);
+            live.finished(key, flight, at, ran, started_ns);
         });
     }
 
-    fn finished(&self, key: QueryKey, flight: Flight, at: Arc<Pin>, ran: Result<QueryRun, SystemError>) {
+    fn finished(
+        &self,
+        key: QueryKey,
+        flight: Flight,
+        at: Arc<Pin>,
+        ran: Result<QueryRun, SystemError>,
+        started_ns: u64,
+    ) {
         let again = match ran {
             Ok(run) => {
-                let evaluated = self.evaluated(run, flight.ts);
+                let evaluated = self.evaluated(run, flight.ts, started_ns);
                 let mut state = self.state();
                 let touched = self.first_touch(&evaluated.reads, flight.ts, state.published());
                 state.finish(&key, &flight, evaluated, touched)
@@ -224,27 +241,37 @@ impl LiveQueries {
         }
     }
 
-    fn evaluated(&self, run: QueryRun, ts: Timestamp) -> Evaluated {
+    fn evaluated(&self, run: QueryRun, ts: Timestamp, started_ns: u64) -> Evaluated {
+        let now_ns = self.inner.clock.wall_ns();
         let age_ns = u64::try_from(self.inner.config.timed_result_age_max.as_nanos()).unwrap_or(u64::MAX);
         Evaluated {
             result: Arc::new(run.to_result(self.inner.config.mode)),
             failed: run.value.is_err(),
             observed_identity: run.observed_identity,
-            expires_at_ns: run.observed_time.then(|| self.inner.clock.wall_ns().saturating_add(age_ns)),
+            expires_at_ns: run.observed_time.then(|| now_ns.saturating_add(age_ns)),
             ts,
             reads: run.reads,
+            started_ns,
+            took_ns: now_ns.saturating_sub(started_ns),
         }
     }
 
     /// The first commit behind `from`, up to `to`, that touches `reads`: one that was published while it ran. When the
     /// commits in between are not kept any more, that counts as touched.
-    fn first_touch(&self, reads: &ReadSet, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+    fn first_touch(&self, reads: &ReadSet, from: Timestamp, to: Timestamp) -> Option<Ended> {
         if from >= to {
             return None;
         }
-        let Ok(commits) = self.inner.engine.commits_after(from) else { return Some(to) };
-        let published = commits.iter().take_while(|commit| commit.ts <= to);
-        published.filter(|commit| reads.touched_by(commit)).map(|commit| commit.ts).next()
+        let Ok(commits) = self.inner.engine.commits_after(from) else { return Some(Ended { ts: to, by: None }) };
+        let mut published = commits.iter().take_while(|commit| commit.ts <= to);
+        published
+            .find_map(|commit| reads.first_touched(commit).map(|touched| Ended { ts: commit.ts, by: Some(touched) }))
+    }
+
+    /// The queries that are watched, the most watched first, with what each depends on.
+    pub(crate) fn describe(&self, limit: usize) -> Vec<LiveQuery> {
+        let seen = self.state().seen(limit);
+        seen.into_iter().map(|seen| seen.described(&self.inner.engine)).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod connection;
+mod developer;
 mod host;
 mod http;
 mod lane;
@@ -32,22 +33,25 @@ pub(crate) fn routes(host: &Arc<Host>) -> Router {
         .route("/api/sync", get(upgrade::without_version))
         .route("/api/{version}/sync", get(upgrade::with_version))
         .with_state(host.clone());
-    http::router(host.clone()).merge(sync)
+    http::router(host.clone()).merge(sync).merge(developer::routes(host.clone()))
 }
 
 /// The [`routes`], and `others` where they have nothing.
 pub(crate) fn router(host: &Arc<Host>, others: Option<Router>) -> Router {
     let routes = routes(host);
     let again = routes.clone();
-    routes.fallback(move |request| elsewhere(again, others, request))
+    let instance_name = host.instance_name.clone();
+    routes.fallback(move |request| elsewhere(again, others, instance_name, request))
 }
 
 /// A deployment address that ends in a slash makes clients ask for `//api/…`: it means `/api/…`.
-async fn elsewhere(routes: Router, others: Option<Router>, mut request: Request) -> Response {
+async fn elsewhere(routes: Router, others: Option<Router>, instance_name: String, mut request: Request) -> Response {
     let path = request.uri().path().to_owned();
     if !path.contains("//") {
         return match others {
+            _ if path.starts_with("/api/") => unknown_route(&path).into_response(),
             Some(others) => others.oneshot(request).await.into_response(),
+            None if path == "/" => format!("The deployment {instance_name} is running.\n").into_response(),
             None => not_found(&path).into_response(),
         };
     }
@@ -69,6 +73,12 @@ fn not_found(path: &str) -> http::HttpError {
     let message =
         format!("there is nothing at {path}; functions are called at /api/query, /api/mutation, /api/action.");
     http::HttpError::new(axum::http::StatusCode::NOT_FOUND, "NotFound", message)
+}
+
+/// Not 404: official tools take that for a fault of the network and try again for half a minute.
+fn unknown_route(path: &str) -> http::HttpError {
+    let message = not_found(path).message;
+    http::HttpError::bad_request("UnknownRoute", message)
 }
 
 /// Accepts connections until `stopping`, then waits for those that are open to end.

@@ -30,6 +30,8 @@ use crate::environment::Environment;
 use crate::executor::{Executor, ExecutorPorts, guard};
 use crate::live::LiveQueries;
 use crate::net::{self, Authenticator, Host};
+use crate::system::Facts;
+use metrics::MetricsRoute;
 use threads::{FunctionThreads, NetworkTasks, SystemRandom};
 
 /// The embedded store: one SQLite file, which the `sqlite3` shell can read while the server runs.
@@ -61,6 +63,9 @@ pub struct Server {
     config: Config,
     clock: Arc<dyn Clock>,
     instance_name: String,
+    metrics: MetricsRoute,
+    cloud_origin: Option<String>,
+    site_origin: Option<String>,
     pages: Option<PathBuf>,
     data: Option<PathBuf>,
     fetch: Arc<dyn Fetch>,
@@ -91,6 +96,17 @@ pub enum ServerError {
     /// The development issuer has no key.
     #[error(transparent)]
     DevIssuer(#[from] crate::auth::DevIssuerError),
+    /// The file with settings cannot be used.
+    #[error("the settings in {file} cannot be used: {cause}")]
+    Settings {
+        /// The file.
+        file: String,
+        /// What is wrong, with the line and the key.
+        cause: String,
+    },
+    /// The instance secret is none.
+    #[error(transparent)]
+    Secret(#[from] crate::admin::BadSecret),
     /// The operating system refused threads or signals.
     #[error("the operating system refused: {0}")]
     System(#[from] std::io::Error),
@@ -107,6 +123,9 @@ impl Server {
             config: Config::default(),
             clock: Arc::new(SystemClock::new()),
             instance_name: "syncline".to_owned(),
+            metrics: MetricsRoute::Enabled,
+            cloud_origin: None,
+            site_origin: None,
             pages: None,
             data: None,
             fetch: Arc::new(HttpFetch::default()),
@@ -134,12 +153,6 @@ impl Server {
     /// Another way to the documents of issuers than the network.
     pub(crate) fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.fetch = fetch;
-        self
-    }
-
-    /// The admin keys to accept, in place of those of the data folder.
-    pub(crate) fn admin_keys(mut self, keys: AdminKeys) -> Self {
-        self.admin_keys = Some(keys);
         self
     }
 
@@ -186,6 +199,30 @@ impl Server {
     /// The name of this deployment, as tools show it.
     pub fn instance_name(mut self, name: impl Into<String>) -> Self {
         self.instance_name = name.into();
+        self
+    }
+
+    /// What admin keys are checked with, instead of the secret in the data folder.
+    pub fn admin_keys(mut self, keys: AdminKeys) -> Self {
+        self.admin_keys = Some(keys);
+        self
+    }
+
+    /// Answers `/metrics` with 404: for servers whose other routes are public.
+    pub fn without_metrics(mut self) -> Self {
+        self.metrics = MetricsRoute::Disabled;
+        self
+    }
+
+    /// Where clients find this server, when that is not where it listens: `https://chat.example.com`.
+    pub fn cloud_origin(mut self, origin: impl Into<String>) -> Self {
+        self.cloud_origin = Some(origin.into());
+        self
+    }
+
+    /// Where HTTP actions are found, when that is not `/http` behind the other origin.
+    pub fn site_origin(mut self, origin: impl Into<String>) -> Self {
+        self.site_origin = Some(origin.into());
         self
     }
 
@@ -273,13 +310,17 @@ impl Server {
             random: Arc::new(SystemRandom),
             functions: functions.spawner(),
         };
-        let executor = Executor::new(engine.clone(), Arc::new(self.registry), config.clone(), executor_ports);
+        let facts = self.facts(address);
+        let executor = Executor::new(engine.clone(), facts, config.clone(), executor_ports);
         let live = LiveQueries::new(engine.clone(), executor.clone(), self.clock.clone(), config.clone())
             .map_err(|cause| ServerError::System(std::io::Error::other(cause)))?;
         let (stop, stopping) = watch::channel(false);
         let host = Arc::new(Host {
             connections: Arc::new(tokio::sync::Semaphore::new(config.connections_max)),
-            authenticator: Arc::new(Authenticator::new(verifier.clone(), admin_keys, config.mode)),
+            authenticator: Arc::new(Authenticator::new(verifier.clone(), admin_keys, config.mode, self.clock.clone())),
+            for_developer: of_developer.is_some(),
+            started_ms: self.clock.monotonic_ms(),
+            sessions: std::sync::atomic::AtomicUsize::new(0),
             environment,
             config,
             instance_name: self.instance_name,
@@ -292,7 +333,7 @@ impl Server {
         let background = vec![tokio::spawn(live.follow()), tokio::spawn(watchdog(self.clock))];
         let pages = self.pages.as_deref().map(pages::router);
         let routes = if address.is_none() && pages.is_none() { net::routes(&host) } else { net::router(&host, pages) };
-        let mut router = routes.merge(metrics::router());
+        let mut router = routes.merge(metrics::router(self.metrics));
         if let Some(issuer) = dev_issuer {
             router = router.nest("/dev-issuer", issuer.router());
         }
@@ -301,6 +342,24 @@ impl Server {
             router = router.merge(explain_page::router(verifier));
         }
         Ok((router, Parts { host, engine, stop, background, functions }))
+    }
+
+    /// What the server's own functions tell.
+    fn facts(&mut self, address: Option<SocketAddr>) -> Facts {
+        let without_slash = |origin: &String| origin.trim_end_matches('/').to_owned();
+        let own = || match address {
+            Some(address) => format!("http://{address}"),
+            None => "http://127.0.0.1:3210".to_owned(),
+        };
+        let cloud_origin = self.cloud_origin.as_ref().map_or_else(own, without_slash);
+        let site_origin = self.site_origin.as_ref().map_or_else(|| format!("{cloud_origin}/http"), without_slash);
+        Facts {
+            schema: self.schema.clone(),
+            functions: Arc::new(std::mem::take(&mut self.registry)),
+            auth: self.auth.clone(),
+            cloud_origin,
+            site_origin,
+        }
     }
 
     /// Whether what is for the developer alone may be served: nobody else reaches this address.

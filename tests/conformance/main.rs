@@ -4,6 +4,7 @@
 //! Chromium is skipped by name where that is missing; `./test` installs them and sets `SYNCLINE_REQUIRE_ALL`, which
 //! makes a failure of every skip.
 
+mod command_line;
 #[path = "../crash/process.rs"]
 mod process;
 mod rust;
@@ -56,6 +57,21 @@ fn the_official_command_line_for_variables() {
 #[test]
 fn javascript_recorded_and_replayed() {
     node("replay.test.mjs");
+}
+
+#[test]
+fn the_official_command_line_for_functions_and_data() {
+    node("tools.test.mjs");
+}
+
+#[test]
+fn the_official_command_line_for_logs() {
+    node("logs.test.mjs");
+}
+
+#[test]
+fn the_generators_of_convex_helpers() {
+    node("generators.test.mjs");
 }
 
 #[test]

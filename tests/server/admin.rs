@@ -8,7 +8,7 @@ use syncline::clock::ManualClock;
 use syncline_tests::{RawClient, TestServer};
 
 /// A server with a data folder, and a key that fits.
-async fn server_with_key() -> (TestServer, String, tempfile::TempDir) {
+pub(crate) async fn server_with_key() -> (TestServer, String, tempfile::TempDir) {
     let data = tempfile::tempdir().expect("a folder");
     let key = AdminKeys::open("tested", data.path()).expect("keys").issue(1_755_800_000);
     let folder = data.path().to_owned();
@@ -22,7 +22,7 @@ async fn post(server: &TestServer, path: &str, authorization: &str, body: Value)
     (response.status().as_u16(), response.json().await.expect("JSON"))
 }
 
-/// spec: D97, D125, A54, H14
+/// spec: D97, D125, A54, H38
 #[tokio::test]
 async fn an_admin_may_call_what_others_do_not_see() {
     let (server, key, _data) = server_with_key().await;

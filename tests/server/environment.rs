@@ -170,7 +170,8 @@ async fn tools_that_watch_variables_see_each_change_as_one() {
     let value = "several\nlines and 'quotes' \"of\" both kinds";
     let (status, answer) = admin.change(&[("B", Some(value)), ("A", Some("1"))]).await;
     assert_eq!(status, 200, "{answer}");
-    let both = json!([{"name": "A", "value": "1"}, {"name": "B", "value": value}]);
+    let row = |name: &str, value: &str| json!({"_id": name, "_creationTime": 0.0, "name": name, "value": value});
+    let both = json!([row("A", "1"), row("B", value)]);
     assert_eq!(client.until(1, |all| *all != json!([])).await, both);
     assert_eq!(client.until(0, Value::is_object).await, json!({"name": "B", "value": value}));
     assert_eq!(admin.change(&[("A", None), ("B", None), ("NEVER_SET", None)]).await.0, 200);

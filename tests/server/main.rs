@@ -19,3 +19,4 @@ mod recording;
 mod replay_command;
 mod requests;
 mod storm;
+mod tools;

@@ -242,6 +242,66 @@ pub mod actions {
     }
 }
 
+/// Lines for the log.
+pub mod talk {
+    use super::*;
+
+    /// Writes three lines of different levels.
+    #[mutation]
+    pub async fn lines(ctx: &MutationCtx, word: String) -> Result<f64> {
+        ctx.log.log(format_args!("{word} one"));
+        ctx.log.warn(format_args!("{word} two"));
+        ctx.log.error(format_args!("{word} three"));
+        counter::increment(ctx, word, 1.0).await
+    }
+
+    /// Adds rows to a list, a thousand in each mutation.
+    #[action]
+    pub async fn many(ctx: &ActionCtx, list: String, count: f64) -> Result<()> {
+        let mut added = 0.0;
+        while added < count {
+            let some = (count - added).min(1000.0);
+            ctx.run_mutation(add_some, (list.clone(), some)).await?;
+            added += some;
+        }
+        Ok(())
+    }
+
+    /// Adds rows to a list.
+    #[mutation(internal, name = "addSome")]
+    pub async fn add_some(ctx: &MutationCtx, list: String, count: f64) -> Result<()> {
+        let mut rank = 0.0;
+        while rank < count {
+            ctx.db.insert(Item { list: list.clone(), rank, text: String::new() }).await?;
+            rank += 1.0;
+        }
+        Ok(())
+    }
+
+    /// Writes a line, waits until a counter is above zero, and writes another.
+    #[action]
+    pub async fn long(ctx: &ActionCtx, name: String) -> Result<()> {
+        ctx.log.log(format_args!("{name} begins"));
+        while ctx.run_query(counter::get, (name.clone(),)).await? == 0.0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        ctx.log.log(format_args!("{name} ends"));
+        Ok(())
+    }
+
+    /// Calls a query by its path.
+    #[action]
+    pub async fn ask(ctx: &ActionCtx, path: String) -> Result<Value> {
+        ctx.run_query_at(&path, Value::Object(Default::default())).await
+    }
+
+    /// A variable of the deployment.
+    #[query(name = "variable")]
+    pub async fn variable(ctx: &QueryCtx, name: String) -> Result<Option<String>> {
+        ctx.env.get(&name).await
+    }
+}
+
 /// Accounts, for the test that kills the server: whatever a client is told of an account carries its version.
 pub mod bank {
     use super::*;
@@ -364,6 +424,12 @@ pub fn server() -> syncline::Server {
         actions::never,
         actions::add_later,
         actions::whoami,
+        talk::lines,
+        talk::long,
+        talk::many,
+        talk::add_some,
+        talk::variable,
+        talk::ask,
         bank::open,
         bank::transfer,
         bank::look,

@@ -171,6 +171,8 @@ impl App {
             now_ms: 1_700_000_000_123,
             seed: self.seed,
             journal: self.journal.clone(),
+            on_log: None,
+            host: None,
         })
     }
 

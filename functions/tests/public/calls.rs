@@ -209,6 +209,8 @@ fn each_call_of_an_action_goes_through_its_caller() {
         now_ms: 0,
         seed: 0,
         journal: None,
+        on_log: None,
+        host: None,
     });
     let path = FunctionPath::parse("calls/acting:relays").unwrap();
     let handler = registry.find(&path).unwrap().handler;

@@ -280,6 +280,8 @@ fn actions_are_guarded_by_what_needs_no_database() {
             now_ms: 0,
             seed: 0,
             journal: None,
+            on_log: None,
+            host: None,
         };
         let handler = app.registry.find(&FunctionPath::parse("guards/guarded:act").unwrap()).unwrap().handler;
         block_on(handler(Run::new(inputs), r#"{"body":"hi"}"#.into()))

@@ -196,7 +196,7 @@ async fn guard(request: Request, next: Next) -> Response {
 
 /// Whether a request names this machine, as one does not that comes over a name somebody else controls,
 /// and comes from it, as far as that is known.
-pub(super) fn is_local(request: &Request) -> bool {
+pub(crate) fn is_local(request: &Request) -> bool {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let named = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();

@@ -14,10 +14,7 @@ pub fn record(outcome: &Result<Verified, Rejection>) {
             tracing::info!(outcome = "accepted", issuer, audience, subject, expires_in_s, "token accepted");
         }
         Err(rejection) => {
-            let outcome = match rejection.class() {
-                Class::Rejected => "refused",
-                Class::Unavailable => "unavailable",
-            };
+            let outcome = outcome_of(outcome);
             let reason = rejection.reason().as_str();
             count(outcome, reason);
             let Fields { issuer, audience, subject } = Fields::of(rejection.facts());
@@ -36,6 +33,15 @@ pub fn record(outcome: &Result<Verified, Rejection>) {
                 rejection.summary()
             );
         }
+    }
+}
+
+/// What became of a token, in a word.
+pub(super) fn outcome_of(outcome: &Result<Verified, Rejection>) -> &'static str {
+    match outcome.as_ref().map_err(Rejection::class) {
+        Ok(_) => "accepted",
+        Err(Class::Rejected) => "refused",
+        Err(Class::Unavailable) => "unavailable",
     }
 }
 
@@ -58,14 +64,14 @@ fn count(outcome: &'static str, reason: &'static str) {
 }
 
 /// Facts of a token as log fields, escaped, because a hostile token chooses them.
-struct Fields {
-    issuer: Option<String>,
-    audience: Option<String>,
-    subject: Option<String>,
+pub(super) struct Fields {
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) subject: Option<String>,
 }
 
 impl Fields {
-    fn of(facts: &TokenFacts) -> Self {
+    pub(super) fn of(facts: &TokenFacts) -> Self {
         let escaped = |text: &Option<String>| text.as_ref().map(|text| text.escape_debug().to_string());
         Self {
             issuer: escaped(&facts.issuer),

@@ -1,53 +1,73 @@
 //! `serve`: the server itself.
 
 use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+use super::settings::{Place, PlaceFlags};
 use crate::config::Mode;
 use crate::{Server, ServerError, Sqlite};
 
 #[derive(Args)]
 #[group(id = "serve")]
 pub(super) struct Arguments {
-    /// Port of the API and its WebSockets.
-    #[arg(long, env = "SYNCLINE_PORT", default_value_t = 3210)]
-    port: u16,
-    /// Address to listen on. The development issuer works on loopback only.
-    #[arg(long, env = "SYNCLINE_HOST", default_value = "127.0.0.1")]
-    host: String,
-    /// Folder of the database; made when it is missing.
-    #[arg(long, env = "SYNCLINE_DATA", default_value = "data")]
-    data: PathBuf,
+    #[command(flatten)]
+    place: PlaceFlags,
+    /// Port of the API and its WebSockets. [default: 3210]
+    #[arg(long, env = "SYNCLINE_PORT")]
+    port: Option<u16>,
+    /// Address to listen on. The development issuer works on loopback only. [default: 127.0.0.1]
+    #[arg(long, env = "SYNCLINE_HOST", value_name = "ADDRESS")]
+    host: Option<String>,
     /// Redacts errors and logs for clients, and switches the development issuer off.
     #[arg(long, env = "SYNCLINE_PRODUCTION")]
     production: bool,
-    /// Name of this deployment, as tools show it.
-    #[arg(long, env = "INSTANCE_NAME", default_value = "syncline")]
-    instance_name: String,
-    /// What is logged, for example `info` or `syncline=debug`.
-    #[arg(long, env = "SYNCLINE_LOG", default_value = "info")]
-    log: String,
+    /// Where clients find this server: https://chat.example.com. Functions read it as CONVEX_CLOUD_URL. [default: where it
+    /// listens]
+    #[arg(long, env = "CONVEX_CLOUD_ORIGIN", value_name = "URL")]
+    cloud_origin: Option<String>,
+    /// Where HTTP actions are found, read as CONVEX_SITE_URL. [default: /http behind the other]
+    #[arg(long, env = "CONVEX_SITE_ORIGIN", value_name = "URL")]
+    site_origin: Option<String>,
+    /// Answers /metrics with 404.
+    #[arg(long, env = "DISABLE_METRICS_ENDPOINT")]
+    disable_metrics_endpoint: bool,
+    /// What is logged: info, debug, or by module, syncline=debug. [default: info]
+    #[arg(long, env = "SYNCLINE_LOG", value_name = "FILTER")]
+    log: Option<String>,
 }
 
 pub(super) async fn run(server: Server, arguments: Arguments) -> Result<(), ServerError> {
+    let file = arguments.place.file()?;
+    let log = arguments.log.or(file.log.clone()).unwrap_or_else(|| "info".to_owned());
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&arguments.log))
+        .with_env_filter(EnvFilter::new(log))
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    std::fs::create_dir_all(&arguments.data)?;
-    let mode = if arguments.production { Mode::Production } else { Mode::Development };
-    let storage = Sqlite::open(arguments.data.join("syncline.sqlite"))?;
-    let server = server
-        .storage(storage)
-        .data(&arguments.data)
-        .instance_name(arguments.instance_name)
+    let Place { data, instance_name, keys } = arguments.place.open(&file)?;
+    let production = arguments.production || file.production.unwrap_or(false);
+    let mode = if production { Mode::Production } else { Mode::Development };
+    let mut server = server
+        .storage(Sqlite::open(data.join("syncline.sqlite"))?)
+        .data(&data)
+        .instance_name(instance_name)
+        .admin_keys(keys)
         .change_config(|config| config.mode = mode);
-    let running = server.start(&format!("{}:{}", arguments.host, arguments.port)).await?;
-    announce(&running, &arguments.data);
+    if let Some(origin) = arguments.cloud_origin.or(file.cloud_origin) {
+        server = server.cloud_origin(origin);
+    }
+    if let Some(origin) = arguments.site_origin.or(file.site_origin) {
+        server = server.site_origin(origin);
+    }
+    if arguments.disable_metrics_endpoint || file.disable_metrics_endpoint.unwrap_or(false) {
+        server = server.without_metrics();
+    }
+    let host = arguments.host.or(file.host).unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = arguments.port.or(file.port).unwrap_or(3210);
+    let running = server.start(&format!("{host}:{port}")).await?;
+    announce(&running, &data);
     running.until_stopped().await
 }
 

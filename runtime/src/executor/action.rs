@@ -9,27 +9,37 @@ use syncline_functions::tx::Variables;
 
 use super::guard::TimeLimits;
 use super::{ActionRun, Call, Executor, SystemError};
-use crate::identity::Identity;
+use crate::function_log::{ExecutionId, Origin};
 
 impl Executor {
     /// Runs an action to its end.
     pub async fn action(&self, call: &Call) -> ActionRun {
         let found = match self.find(call, FunctionKind::Action) {
             Ok(found) => found,
-            Err(error) => return ActionRun { outcome: Err(error), log_lines: Vec::new() },
+            Err(error) => {
+                self.log_refused(call, FunctionKind::Action, &error);
+                return ActionRun { outcome: Err(error), log_lines: Vec::new() };
+            }
         };
-        let caller = ActionCaller { executor: self.clone(), identity: call.identity.clone(), outer: call.clone() };
+        let execution = self.inner.log.begin();
+        let started_ns = self.inner.ports.clock.wall_ns();
+        let caller = ActionCaller { executor: self.clone(), execution, outer: call.clone() };
+        let (log, called) = (self.inner.log.clone(), call.called(FunctionKind::Action, execution));
         let run = Run::new(RunInputs {
             tx: None,
             caller: Some(Arc::new(caller)),
             registry: self.inner.registry.clone(),
             identity: call.identity.user().cloned(),
-            now_ms: self.inner.ports.clock.wall_ns() / 1_000_000,
+            now_ms: started_ns / 1_000_000,
             seed: self.seed(),
             journal: None,
+            // Actions run for long: whoever follows the log sees their lines as they come.
+            on_log: Some(Arc::new(move |line: &str| log.progress(&called, line))),
+            host: None,
         });
         let limits = TimeLimits { own: None, wall: self.inner.config.action_wall_time_max };
         let outcome = self.guarded(&found, run.clone(), call.args.clone(), limits).await;
+        self.log_action(call, execution, started_ns, &outcome);
         let log_lines = run.report().log_lines;
         call.print_log_lines(&log_lines);
         ActionRun { outcome: outcome.map(Into::into), log_lines }
@@ -39,7 +49,7 @@ impl Executor {
 /// How an action calls the other functions.
 struct ActionCaller {
     executor: Executor,
-    identity: Identity,
+    execution: ExecutionId,
     outer: Call,
 }
 
@@ -48,10 +58,10 @@ impl Caller for ActionCaller {
         let call = Call {
             path: path.into(),
             args: args.into(),
-            identity: self.identity.clone(),
+            identity: self.outer.identity.clone(),
             request: self.outer.request,
             once: None,
-            nested: true,
+            origin: Origin::Action(self.execution),
         };
         let executor = self.executor.clone();
         Box::pin(async move {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use syncline_client_protocol::{Failure, LogLines, QueryResult, SystemFailure};
 use syncline_engine::{ReadSet, RequestKey};
-use syncline_functions::registry::FunctionError;
+use syncline_functions::registry::{FunctionError, FunctionKind};
 use syncline_functions::run::RunReport;
 use syncline_schema::Timestamp;
 
-use super::errors::{RequestToken, client_text};
+use super::errors::client_text;
 use crate::config::Mode;
+use crate::function_log::{Called, ExecutionId, Origin};
 use crate::identity::Identity;
+use crate::request::RequestToken;
 
 /// A call as it arrived.
 #[derive(Clone, Debug)]
@@ -26,18 +28,30 @@ pub struct Call {
     pub request: RequestToken,
     /// The session's key of a mutation: it takes effect once, however often it is sent.
     pub once: Option<RequestKey>,
-    /// Whether another function calls, which may call internal ones.
-    pub nested: bool,
+    /// From where it came.
+    pub origin: Origin,
 }
 
 impl Call {
-    /// A query's evaluation.
+    /// A query's evaluation for those who watch it.
     pub fn query(path: Arc<str>, args: Arc<str>, identity: Identity) -> Self {
-        Call { path, args, identity, request: RequestToken::random(), once: None, nested: false }
+        Call { path, args, identity, request: RequestToken::random(), once: None, origin: Origin::Socket }
     }
 
     pub(super) fn may_call_internal(&self) -> bool {
-        self.nested || self.identity.is_admin()
+        matches!(self.origin, Origin::Action(_)) || self.identity.is_admin()
+    }
+
+    /// What the log tells of the call itself.
+    pub(super) fn called(&self, kind: FunctionKind, execution: ExecutionId) -> Called {
+        Called {
+            path: self.path.clone(),
+            kind,
+            request: Some(self.request),
+            execution,
+            origin: self.origin,
+            identity: (&self.identity).into(),
+        }
     }
 
     pub(super) fn print_log_lines(&self, lines: &[String]) {

@@ -1,58 +1,10 @@
-//! The texts of failures as clients read them, and the request ids that tie them to the log.
+//! The texts of failures as clients read them.
 
-use std::fmt;
-
-use sha2::{Digest, Sha256};
-use syncline_client_protocol::{RequestId, SessionId};
 use syncline_functions::registry::{FunctionError, FunctionKind};
 use syncline_schema::FunctionPath;
 
 use crate::config::{ERROR_TEXT_BYTES_MAX, Mode};
-
-/// The id of one request: 16 lower-case hex digits, computed when somebody asks for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestToken(Origin);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    Session(SessionId, RequestId),
-    Number(u64),
-}
-
-impl RequestToken {
-    /// The id that clients and tools can compute themselves: of a session's request.
-    /// Source: sync-protocol 8.1.
-    pub fn of_session(session: SessionId, request: RequestId) -> Self {
-        RequestToken(Origin::Session(session, request))
-    }
-
-    /// A random one.
-    pub fn random() -> Self {
-        let mut bytes = [0; 8];
-        aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives random bytes");
-        RequestToken(Origin::Number(u64::from_be_bytes(bytes)))
-    }
-
-    /// One that the caller chose, or a random one when it is not 16 hex digits.
-    pub fn given_or_random(given: Option<&str>) -> Self {
-        let is_id = |text: &&str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let number = given.filter(is_id).and_then(|text| u64::from_str_radix(text, 16).ok());
-        number.map_or_else(Self::random, |number| RequestToken(Origin::Number(number)))
-    }
-}
-
-impl fmt::Display for RequestToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = match self.0 {
-            Origin::Number(number) => number,
-            Origin::Session(session, request) => {
-                let digest = Sha256::digest(format!("{session}|{}", request.0));
-                digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
-            }
-        };
-        write!(f, "{number:016x}")
-    }
-}
+use crate::request::RequestToken;
 
 /// The whole text of a failure as a client reads it.
 /// Source: sync-protocol 8.1; in production nothing stands behind `Server Error`.
@@ -83,11 +35,27 @@ fn plain(message: String) -> FunctionError {
 }
 
 /// The function is missing, or looks so to this caller. Same text on purpose (S114).
-pub fn not_found(path: &FunctionPath) -> FunctionError {
+///
+/// Whoever may call internal functions is not told of public ones: the official tool looks for the words that are left
+/// and lists the functions there are.
+pub fn not_found(path: &FunctionPath, seen: Seen) -> FunctionError {
+    let what = match seen {
+        Seen::Public => "public function",
+        Seen::All => "function",
+    };
     plain(format!(
-        "Could not find public function for '{}'. Is it listed in `functions![…]` of the application?\n",
+        "Could not find {what} for '{}'. Is it listed in `functions![…]` of the application?\n",
         path.short()
     ))
+}
+
+/// Which functions a caller sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Public ones.
+    Public,
+    /// Internal ones too.
+    All,
 }
 
 /// The text of a path that does not parse.
@@ -143,14 +111,6 @@ pub fn panicked(path: &FunctionPath, what: &(dyn std::any::Any + Send)) -> Funct
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// spec: S111
-    #[test]
-    fn a_sessions_request_id_is_the_one_that_tools_compute() {
-        let session = SessionId(0x0b5b_9a4e_8a1f_4d3a_9c7e_2f6a_1d5c_3b21);
-        let token = RequestToken::of_session(session, RequestId(7));
-        assert_eq!(token.to_string(), "140da210f1623a96");
-    }
 
     /// spec: S112, S113
     #[test]

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use syncline_engine::{Access, At, BeginOptions, CommitError, Outcome, Transaction, TurnId};
 use syncline_functions::registry::{FunctionError, FunctionKind};
-use syncline_functions::run::RunReport;
 use syncline_schema::Timestamp;
 
-use super::{Call, Executor, Found, MutationRun, SystemError, errors};
+use super::{Call, Executor, Found, MutationRun, Ran, SystemError, errors};
 
 /// What one attempt came to.
 enum Attempt {
@@ -26,10 +25,13 @@ impl Executor {
         let _permit = self.permit().await;
         let found = match self.find(call, FunctionKind::Mutation) {
             Ok(found) => found,
-            Err(error) => return Ok(self.refused(error)),
+            Err(error) => {
+                self.log_refused(call, FunctionKind::Mutation, &error);
+                return Ok(self.refused(error));
+            }
         };
         for attempt in 1..=self.inner.config.mutation_attempts_max {
-            match self.attempt(call, &found, None).await? {
+            match self.attempt(call, &found, None, attempt).await? {
                 Attempt::Ended(run) => return Ok(run),
                 Attempt::Again => {
                     metrics::counter!("syncline_mutation_conflicts_total").increment(1);
@@ -44,7 +46,7 @@ impl Executor {
     async fn alone(&self, call: &Call, found: &Found<'_>) -> Result<MutationRun, SystemError> {
         metrics::counter!("syncline_mutation_exclusive_turns_total").increment(1);
         let turn = self.inner.engine.exclusive().await;
-        match self.attempt(call, found, Some(turn.id())).await? {
+        match self.attempt(call, found, Some(turn.id()), self.inner.config.mutation_attempts_max + 1).await? {
             Attempt::Ended(run) => Ok(run),
             Attempt::Again => {
                 let limit = self.inner.config.engine.exclusive_turn_max;
@@ -53,7 +55,13 @@ impl Executor {
         }
     }
 
-    async fn attempt(&self, call: &Call, found: &Found<'_>, turn: Option<TurnId>) -> Result<Attempt, SystemError> {
+    async fn attempt(
+        &self,
+        call: &Call,
+        found: &Found<'_>,
+        turn: Option<TurnId>,
+        number: u32,
+    ) -> Result<Attempt, SystemError> {
         let tx = self.begin(At::Committed, BeginOptions { access: Access::ReadWrite, turn })?;
         if let Some(key) = &call.once {
             let known = match tx.request_outcome(key).await {
@@ -64,44 +72,50 @@ impl Executor {
                 return Ok(Attempt::Ended(replayed(outcome, &tx)));
             }
         }
-        let (run, value) = self.run(call, found, tx.clone(), None).await;
+        let ran = self.run(call, found, tx.clone(), None).await;
         if let Some(failure) = tx.failure() {
             return again_or(SystemError::of(&failure));
         }
-        match value {
-            Ok(value) => self.commit(call, &tx, value, run.report()).await,
-            Err(error) => Ok(Attempt::Ended(failed(error, run.report(), &tx))),
+        if ran.value.is_ok() {
+            return self.commit(call, found, &tx, ran, number).await;
         }
+        self.log_ran(call, found, &ran, &tx);
+        Ok(Attempt::Ended(failed(ran, &tx)))
     }
 
+    /// Commits a run that has a value.
     async fn commit(
         &self,
         call: &Call,
+        found: &Found<'_>,
         tx: &Transaction,
-        value: String,
-        report: RunReport,
+        ran: Ran,
+        number: u32,
     ) -> Result<Attempt, SystemError> {
-        let value: Arc<str> = value.into();
-        let record = call.once.map(|key| {
-            (key, Outcome { ts: Timestamp::ZERO, value: value.clone(), log_lines: report.log_lines.clone() })
-        });
+        let value: Arc<str> = ran.value.as_deref().unwrap_or_default().into();
+        let log_lines = &ran.report.log_lines;
+        let record = call
+            .once
+            .map(|key| (key, Outcome { ts: Timestamp::ZERO, value: value.clone(), log_lines: log_lines.clone() }));
         loop {
             match self.inner.engine.commit(tx, record.clone()) {
                 Ok(committed) => {
+                    self.log_ran(call, found, &ran, tx);
                     return Ok(Attempt::Ended(MutationRun {
                         outcome: Ok((value, committed.ts)),
-                        log_lines: report.log_lines,
+                        log_lines: ran.report.log_lines,
                         durable_at: committed.ts,
                         generation: tx.generation(),
                     }));
                 }
                 Err(CommitError::TurnTaken) => self.inner.engine.turn_ended().await,
-                Err(
-                    CommitError::Conflict(_)
-                    | CommitError::OutOfRetention
-                    | CommitError::Undone
-                    | CommitError::TurnTooLong,
-                ) => return Ok(Attempt::Again),
+                Err(CommitError::Conflict(conflict)) => {
+                    self.log_lost(call, found, &ran, tx, &conflict, number);
+                    return Ok(Attempt::Again);
+                }
+                Err(CommitError::OutOfRetention | CommitError::Undone | CommitError::TurnTooLong) => {
+                    return Ok(Attempt::Again);
+                }
                 Err(CommitError::Overloaded) => return Err(SystemError::Overloaded),
                 Err(CommitError::Storage(cause)) => return Err(SystemError::Storage(cause)),
             }
@@ -123,10 +137,10 @@ fn again_or(error: SystemError) -> Result<Attempt, SystemError> {
 }
 
 /// A failure leaves no record. Its answer waits for what it read to be durable.
-fn failed(error: FunctionError, report: RunReport, tx: &Transaction) -> MutationRun {
+fn failed(ran: Ran, tx: &Transaction) -> MutationRun {
     MutationRun {
-        outcome: Err(error),
-        log_lines: report.log_lines,
+        outcome: ran.value.map(|value| (value.into(), tx.snapshot())),
+        log_lines: ran.report.log_lines,
         durable_at: tx.snapshot(),
         generation: tx.generation(),
     }

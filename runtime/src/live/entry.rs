@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use syncline_client_protocol::{QueryId, QueryResult, RunId};
-use syncline_engine::ReadSet;
+use syncline_engine::{ReadSet, Touched};
 use syncline_schema::Timestamp;
 
 use super::{LiveEvent, QueryKey, Watcher};
@@ -39,6 +39,39 @@ pub(super) struct Evaluated {
     pub(super) expires_at_ns: Option<u64>,
     pub(super) ts: Timestamp,
     pub(super) reads: ReadSet,
+    pub(super) started_ns: u64,
+    pub(super) took_ns: u64,
+}
+
+/// Where a result's validity ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    /// The first commit that touched what it read.
+    pub(super) ts: Timestamp,
+    /// What that commit changed of it; unknown when the commits are not kept any more.
+    pub(super) by: Option<Touched>,
+}
+
+/// Why a query ran.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cause {
+    /// Somebody asked, and nothing was known.
+    First,
+    /// A commit had changed what the run before read.
+    Changed(Option<Touched>),
+    /// Somebody asked, and what was known was an error, too old, or not for them.
+    AskedAgain,
+}
+
+/// What is told of a result's run.
+#[derive(Clone, Debug)]
+pub(super) struct RunFacts {
+    /// How often the query has run for these watchers.
+    pub(super) number: u64,
+    pub(super) cause: Cause,
+    pub(super) started_ns: u64,
+    pub(super) took_ns: u64,
+    pub(super) reads: ReadSet,
 }
 
 /// A result with its validity and its watchers.
@@ -46,12 +79,12 @@ pub(super) struct Entry {
     pub(super) key: QueryKey,
     /// Whom it is valid for; `None` for everybody.
     pub(super) identity: Option<Identity>,
-    result: Arc<QueryResult>,
+    pub(super) result: Arc<QueryResult>,
     failed: bool,
     expires_at_ns: Option<u64>,
     from: Timestamp,
-    /// The first commit that touched what it read.
-    pub(super) until: Option<Timestamp>,
+    pub(super) until: Option<Ended>,
+    pub(super) run: RunFacts,
     watchers: HashMap<u64, (Arc<dyn Watcher>, QueryId)>,
     next_watcher: u64,
 }
@@ -61,8 +94,21 @@ impl Entry {
         key: QueryKey,
         identity: Option<Identity>,
         evaluated: Evaluated,
-        until: Option<Timestamp>,
+        until: Option<Ended>,
+        before: Option<&Entry>,
     ) -> Self {
+        let cause = match before {
+            None => Cause::First,
+            Some(Entry { until: Some(ended), .. }) => Cause::Changed(ended.by),
+            Some(Entry { until: None, .. }) => Cause::AskedAgain,
+        };
+        let run = RunFacts {
+            number: before.map_or(1, |before| before.run.number + 1),
+            cause,
+            started_ns: evaluated.started_ns,
+            took_ns: evaluated.took_ns,
+            reads: evaluated.reads,
+        };
         Entry {
             key,
             identity,
@@ -71,6 +117,7 @@ impl Entry {
             expires_at_ns: evaluated.expires_at_ns,
             from: evaluated.ts,
             until,
+            run,
             watchers: HashMap::new(),
             next_watcher: 0,
         }
@@ -78,7 +125,7 @@ impl Entry {
 
     /// Whether a new request at `ts` may be answered with it.
     pub(super) fn serves(&self, ts: Timestamp, now_ns: u64) -> bool {
-        let valid = self.from <= ts && self.until.is_none_or(|until| ts < until);
+        let valid = self.from <= ts && self.until.is_none_or(|until| ts < until.ts);
         let fresh = self.expires_at_ns.is_none_or(|expires| now_ns < expires);
         valid && fresh && !self.failed
     }
@@ -98,8 +145,8 @@ impl Entry {
     }
 
     /// Ends its validity and tells those who watch.
-    pub(super) fn end(&mut self, ts: Timestamp) {
-        self.until = Some(ts);
+    pub(super) fn end(&mut self, ended: Ended) {
+        self.until = Some(ended);
         for (watcher, query) in std::mem::take(&mut self.watchers).into_values() {
             watcher.tell(LiveEvent::Invalidated { query });
         }

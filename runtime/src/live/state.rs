@@ -6,11 +6,13 @@ use std::collections::{HashMap, VecDeque};
 use syncline_engine::{Commit, Subscriptions};
 use syncline_schema::Timestamp;
 
-use super::entry::{Entry, EntryId, Evaluated, Waiter, WatchHandle};
+use super::describe::Seen;
+use super::entry::{Ended, Entry, EntryId, Evaluated, Waiter, WatchHandle};
 use super::{LiveEvent, QueryKey};
 use crate::config::Config;
 use crate::executor::SystemError;
 use crate::identity::Identity;
+use crate::system;
 
 /// What became of a request.
 pub(super) enum Answer {
@@ -88,7 +90,7 @@ impl State {
         for id in self.subscriptions.affected(commit) {
             self.subscriptions.remove(&id);
             if let Some(entry) = self.entries.get_mut(&id) {
-                entry.end(commit.ts);
+                entry.end(Ended { ts: commit.ts, by: entry.run.reads.first_touched(commit) });
                 self.make_idle(id);
             }
         }
@@ -98,7 +100,7 @@ impl State {
     pub(super) fn end_all(&mut self) {
         for (id, entry) in &mut self.entries {
             self.subscriptions.remove(id);
-            entry.end(self.published);
+            entry.end(Ended { ts: self.published, by: None });
         }
     }
 
@@ -135,7 +137,7 @@ impl State {
         key: &QueryKey,
         flight: &Flight,
         evaluated: Evaluated,
-        touched: Option<Timestamp>,
+        touched: Option<Ended>,
     ) -> Vec<Flight> {
         let Some(slot) = self.slots.get_mut(key) else { return Vec::new() };
         let looked = evaluated.observed_identity;
@@ -149,13 +151,14 @@ impl State {
         let id = EntryId(self.next_entry);
         self.next_entry += 1;
         let replaced = slot.entries.insert(valid_for.clone(), id);
-        if let Some(old) = replaced {
-            self.supersede(old);
-        }
         if touched.is_none() {
             self.subscriptions.register(id, &evaluated.reads);
         }
-        let mut entry = Entry::new(key.clone(), valid_for, evaluated, touched);
+        let before = replaced.and_then(|old| self.entries.get(&old));
+        let mut entry = Entry::new(key.clone(), valid_for, evaluated, touched, before);
+        if let Some(old) = replaced {
+            self.supersede(old);
+        }
         for waiter in &theirs {
             entry.give(id, waiter);
         }
@@ -189,6 +192,14 @@ impl State {
 
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.entries.len(), self.entries.values().map(Entry::n_watchers).sum())
+    }
+
+    /// The watched results of the application's queries, the most watched first.
+    pub(super) fn seen(&self, limit: usize) -> Vec<Seen> {
+        let is_shown = |entry: &&Entry| entry.n_watchers() > 0 && !entry.key.path.starts_with(system::PREFIX);
+        let mut shown: Vec<&Entry> = self.entries.values().filter(is_shown).collect();
+        shown.sort_by_key(|entry| std::cmp::Reverse(entry.n_watchers()));
+        shown.into_iter().take(limit).map(Seen::of).collect()
     }
 
     /// A later result of the same key and identity took this one's place: new requests do not find it any more. Those

@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use syncline_client_protocol::{AuthAttempt, IdentityKey, Verdict, VerifierFault};
 
 use crate::admin::AdminKeys;
-use crate::auth::{self, Class, Redaction, Verifier, record, record_admin_key};
+use crate::auth::{self, Class, Handshakes, ProviderCheck, Redaction, Verifier, record, record_admin_key};
+use crate::clock::Clock;
 use crate::config::Mode;
 use crate::identity::Identity;
 
@@ -66,11 +67,61 @@ pub(crate) struct Authenticator {
     /// None without a data folder: then there is no secret that outlives the process.
     admin_keys: RwLock<Option<AdminKeys>>,
     mode: Mode,
+    clock: Arc<dyn Clock>,
+    handshakes: Handshakes,
+    /// When the providers were asked last, and what came of it.
+    provider_checks: tokio::sync::Mutex<Option<(u64, Vec<ProviderCheck>)>>,
 }
 
+/// How long a look at the providers is good for, milliseconds. Source: ours; a page that is open asks every few
+/// seconds, and the issuer must not be asked as often.
+const PROVIDERS_CHECKED_MS: u64 = 60_000;
+
 impl Authenticator {
-    pub(crate) fn new(verifier: Arc<Verifier>, admin_keys: Option<AdminKeys>, mode: Mode) -> Self {
-        Authenticator { verifier, admin_keys: RwLock::new(admin_keys), mode }
+    pub(crate) fn new(
+        verifier: Arc<Verifier>,
+        admin_keys: Option<AdminKeys>,
+        mode: Mode,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Authenticator {
+            verifier,
+            admin_keys: RwLock::new(admin_keys),
+            mode,
+            clock,
+            handshakes: Handshakes::default(),
+            provider_checks: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Checks tokens.
+    pub(super) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// What became of the newest tokens.
+    pub(super) fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
+    }
+
+    /// Whether the providers can be used, found out at most once a minute, and when that was, milliseconds.
+    pub(super) async fn provider_checks(&self, now_ms: u64) -> (u64, Vec<ProviderCheck>) {
+        let mut last = self.provider_checks.lock().await;
+        let providers = self.verifier.providers();
+        let is_good = |(at_ms, checks): &&(u64, Vec<ProviderCheck>)| {
+            now_ms.saturating_sub(*at_ms) < PROVIDERS_CHECKED_MS
+                && checks.iter().map(|check| &check.provider).eq(&providers)
+        };
+        if let Some(good) = last.as_ref().filter(is_good) {
+            return good.clone();
+        }
+        last.insert((now_ms, self.verifier.check_providers().await)).clone()
+    }
+
+    /// Makes an admin key; `None` when there is no secret to make it with.
+    pub(super) fn issue_key(&self, now_s: u64) -> Option<String> {
+        let keys = self.admin_keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.as_ref().map(|keys| keys.issue(now_s))
     }
 
     /// From now on only these keys are accepted; sockets that hold others end when they are checked again.
@@ -110,6 +161,7 @@ impl Authenticator {
     async fn check_user(&self, token: &str) -> Checked {
         let verified = self.verifier.verify(token).await;
         record(&verified);
+        self.handshakes.keep(self.clock.wall_ns() / 1_000_000, &verified);
         let rejection = match verified {
             Ok(verified) => {
                 let expires_at_ns = Some(verified.expires_at_ns);

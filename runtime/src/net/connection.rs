@@ -21,10 +21,11 @@ use super::lane::Lane;
 use super::stopped;
 use super::transport::{SocketEvent, Transport};
 use crate::config::ADMIN_KEY_CHECK_EVERY;
-use crate::executor::errors::RequestToken;
 use crate::executor::{ActionRun, Call, MutationRun, SystemError, encoded, failure, shown};
+use crate::function_log::Origin;
 use crate::identity::Identity;
 use crate::live::{LiveEvent, Published, QueryKey, Request, WatchHandle, Watcher};
+use crate::request::RequestToken;
 
 /// Something that a session waits for has come.
 pub(super) enum Note {
@@ -365,13 +366,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Output::VerifyToken { attempt, token } => self.host.verify(attempt, token, self.inbox.clone()),
                 Output::ChooseTarget { at_least } => self.choose_target(at_least),
                 Output::RunQuery { query, run, ts, call, journal, identity } => {
+                    let again = self.watches.contains_key(&query);
                     self.give_up(query);
                     self.watches.insert(query, Watch { run, handle: None });
                     let key = QueryKey { path: call.path, args: call.args, journal };
                     let identity = self.identity(identity);
                     let at = self.at.clone().expect("queries run at the target that was chosen last");
                     debug_assert_eq!(at.ts().0, ts.0, "the target is kept until all its queries have run");
-                    self.host.live.request(&self.watcher, Request { query, run, key, identity, at });
+                    self.host.live.request(&self.watcher, Request { query, run, key, identity, at, again });
                 }
                 Output::DropQuery { query } => self.give_up(query),
                 Output::RunMutation { request, call, identity, session } => {
@@ -436,7 +438,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             identity: self.identity(identity),
             request: token,
             once: session.map(|session| RequestKey { session: session.0.to_be_bytes(), request: u64::from(request.0) }),
-            nested: false,
+            origin: Origin::Socket,
         }
     }
 

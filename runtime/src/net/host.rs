@@ -1,6 +1,7 @@
 //! What every connection of a server shares.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use axum::http::StatusCode;
 use syncline_client_protocol::{AuthAttempt, AuthToken, RequestId};
@@ -30,6 +31,12 @@ pub(crate) struct Host {
     pub(crate) environment: Arc<Environment>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Whether nobody but the developer at this machine reaches the server.
+    pub(crate) for_developer: bool,
+    /// When it started, milliseconds of the monotonic clock.
+    pub(crate) started_ms: u64,
+    /// Open sockets.
+    pub(crate) sessions: AtomicUsize,
     /// Connections at once.
     pub(crate) connections: Arc<tokio::sync::Semaphore>,
 }

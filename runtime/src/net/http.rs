@@ -5,10 +5,13 @@
 
 mod answer;
 mod body;
+mod console;
 mod cors;
 mod credentials;
 mod environment;
 mod error;
+mod logs;
+mod tools;
 
 use std::sync::Arc;
 
@@ -22,9 +25,10 @@ use syncline_functions::registry::FunctionKind;
 use syncline_schema::Timestamp;
 
 use super::host::Host;
-use crate::executor::errors::RequestToken;
 use crate::executor::{Call, MutationRun, QueryRun};
+use crate::function_log::Origin;
 use crate::identity::Identity;
+use crate::request::RequestToken;
 use answer::{Answer, Outcome};
 use body::{BatchBody, CallBody, RunBody, parse, read};
 pub(super) use error::HttpError;
@@ -49,6 +53,11 @@ pub(super) fn router(host: Arc<Host>) -> Router {
         .route("/api/update_environment_variables", post(environment::update))
         .route("/api/v1/update_environment_variables", post(environment::update))
         .route("/api/v1/list_environment_variables", get(environment::list))
+        .route("/api/stream_function_logs", get(logs::function_logs))
+        .route("/api/app_metrics/stream_function_logs", get(logs::function_logs))
+        .route("/api/stream_udf_execution", get(logs::executions))
+        .merge(tools::routes())
+        .merge(console::routes())
         .route("/echo", any(|body: Bytes| async { body }))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(cors::layer))
@@ -98,7 +107,7 @@ impl Caller {
         }
         let (path, args) = (path.into(), args.into());
         let (identity, request) = (self.identity.clone(), self.token);
-        Ok(Call { path, args, identity, request, once: None, nested: false })
+        Ok(Call { path, args, identity, request, once: None, origin: Origin::Http })
     }
 
     /// Runs a query at a moment that is kept.
@@ -170,8 +179,12 @@ async fn query_by_address(State(host): State<Arc<Host>>, headers: HeaderMap, Raw
 /// Any kind of function; administrators only.
 async fn any_function(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
     let bytes = read(&headers, body, host.config.body_bytes_max).await?;
-    let caller = Caller::of(host, headers, None).await?;
+    let mut caller = Caller::of(host, headers, None).await?;
     caller.check_admin()?;
+    // Whoever acts as a user sees here what that user may call. Source: http-and-cli 2.3.
+    if let Identity::ActingAs(user) = &caller.identity {
+        caller.identity = Identity::User(user.clone());
+    }
     let body: CallBody = parse(&bytes)?;
     let answer = caller.answer(body.format.as_deref())?;
     let call = caller.call(&body.path, body.args.get().to_owned())?;

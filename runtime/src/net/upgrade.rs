@@ -1,6 +1,7 @@
 //! The WebSocket handshake of the sync protocol. Source: sync-protocol 1.1 to 1.3.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
@@ -109,9 +110,11 @@ async fn serve(host: Arc<Host>, client: ClientVersion, on_upgrade: OnUpgrade, sl
         }
     };
     metrics::gauge!("syncline_sockets").increment(1.0);
+    host.sessions.fetch_add(1, Ordering::Relaxed);
     let limits = SessionLimits { queries_max: host.config.queries_per_client_max, ..SessionLimits::default() };
     let config = SessionConfig { client, limits };
-    run(host, config, upgraded).await;
+    run(host.clone(), config, upgraded).await;
+    host.sessions.fetch_sub(1, Ordering::Relaxed);
     metrics::gauge!("syncline_sockets").decrement(1.0);
     drop(slot);
 }

@@ -17,10 +17,27 @@ fn recorder() -> Option<&'static PrometheusHandle> {
     RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().ok()).as_ref()
 }
 
+/// Whether the route tells anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MetricsRoute {
+    Enabled,
+    Disabled,
+}
+
 /// The route.
-pub(super) fn router() -> Router {
+pub(super) fn router(route: MetricsRoute) -> Router {
     recorder();
-    Router::new().route("/metrics", get(render))
+    match route {
+        MetricsRoute::Enabled => Router::new().route("/metrics", get(render)),
+        MetricsRoute::Disabled => Router::new().route("/metrics", get(disabled)),
+    }
+}
+
+/// Source: http-and-cli 1.1.
+async fn disabled() -> Response {
+    let message = "metrics are switched off here; start the server without DISABLE_METRICS_ENDPOINT to have them.";
+    let body = serde_json::json!({"code": "MetricsDisabled", "message": message});
+    (StatusCode::NOT_FOUND, axum::Json(body)).into_response()
 }
 
 async fn render() -> Response {

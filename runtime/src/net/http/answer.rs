@@ -11,8 +11,9 @@ use syncline_schema::{Format, Value};
 use super::credentials::client_of;
 use super::error::HttpError;
 use crate::config::Mode;
-use crate::executor::errors::{RequestToken, client_text};
+use crate::executor::errors::client_text;
 use crate::executor::{QueryRun, shown};
+use crate::request::RequestToken;
 
 /// What a call came to.
 pub(super) struct Outcome {
