@@ -18,7 +18,12 @@ impl Env {
     }
 
     /// The value of a variable; `None` when it is not set.
+    ///
+    /// `CONVEX_CLOUD_URL` and `CONVEX_SITE_URL` are the addresses of the deployment itself; [`Env::all`] leaves them out.
     pub async fn get(&self, name: &str) -> Result<Option<String>> {
+        if let Some(value) = self.run.built_in(name) {
+            return Ok(Some(value.clone()));
+        }
         let value = match (self.run.transaction(), self.run.caller()) {
             (Some(tx), _) => tx.environment_variable(name).await?,
             (None, Some(caller)) => caller.environment_variable(name).await.map_err(Error::called)?,

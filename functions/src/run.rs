@@ -5,6 +5,7 @@
 //! of the run (never of the function): it decides who may share the result.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,9 +50,14 @@ pub struct RunInputs {
     pub journal: Option<Arc<str>>,
     /// Told of each log line when it is written; lines are in the report all the same.
     pub on_log: Option<OnLog>,
+    /// The variables that the server itself gives a value; `ctx.env` looks here first.
+    pub built_ins: Arc<BuiltIns>,
     /// What the server gives to its own functions: [`crate::context::QueryCtx::host`]. An application's get nothing.
     pub host: Option<Arc<dyn Any + Send + Sync>>,
 }
+
+/// Values of variables by name.
+pub type BuiltIns = BTreeMap<String, String>;
 
 /// Told of log lines, each as clients read it; must not block.
 pub type OnLog = Arc<dyn Fn(&str) + Send + Sync>;
@@ -165,6 +171,11 @@ impl Run {
     /// What the server gave to its own function.
     pub(crate) fn host(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
         self.shared.inputs.host.as_ref()
+    }
+
+    /// A variable that the server itself gives a value.
+    pub(crate) fn built_in(&self, name: &str) -> Option<&String> {
+        self.shared.inputs.built_ins.get(name)
     }
 
     /// The transaction; actions have none.

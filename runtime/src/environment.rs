@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::auth::{AuthConfig, AuthSettings, ConfigError, Verifier};
 use crate::executor::SystemError;
+use crate::system::{CLOUD_URL, SITE_URL};
 
 /// Longest name, bytes. Source: http-and-cli 5.1.
 const NAME_BYTES_MAX: usize = 256;
@@ -22,7 +23,7 @@ const VARIABLES_MAX: usize = 512;
 /// All names and values together, bytes. Source: http-and-cli 5.1.
 const TOTAL_BYTES_MAX: usize = 512 << 10;
 /// Names that the server itself gives a meaning. Source: http-and-cli 5.1.
-const BUILT_IN: [&str; 2] = ["CONVEX_CLOUD_URL", "CONVEX_SITE_URL"];
+const BUILT_IN: [&str; 2] = [CLOUD_URL, SITE_URL];
 
 /// Values by name.
 pub(crate) type Variables = BTreeMap<String, String>;

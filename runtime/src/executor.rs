@@ -208,6 +208,7 @@ impl Executor {
             seed: self.seed(),
             journal,
             on_log: None,
+            built_ins: self.inner.facts.built_ins.clone(),
             host: (found.owner == Owner::Server).then(facts),
         });
         let limits = TimeLimits {

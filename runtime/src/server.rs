@@ -30,7 +30,7 @@ use crate::environment::Environment;
 use crate::executor::{Executor, ExecutorPorts, guard};
 use crate::live::LiveQueries;
 use crate::net::{self, Authenticator, Host};
-use crate::system::Facts;
+use crate::system::{self, Facts};
 use metrics::MetricsRoute;
 use threads::{FunctionThreads, NetworkTasks, SystemRandom};
 
@@ -357,6 +357,7 @@ impl Server {
             schema: self.schema.clone(),
             functions: Arc::new(std::mem::take(&mut self.registry)),
             auth: self.auth.clone(),
+            built_ins: system::built_ins(&cloud_origin, &site_origin),
             cloud_origin,
             site_origin,
         }

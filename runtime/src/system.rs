@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use syncline_functions::__macro::register;
 use syncline_functions::registry::{Definition, FunctionKind, Registry, Visibility};
+use syncline_functions::run::BuiltIns;
 use syncline_functions::{Error, QueryCtx, Result, Value};
 use syncline_schema::{Schema, Validator};
 
@@ -43,17 +44,14 @@ pub(crate) struct Facts {
     pub(crate) cloud_origin: String,
     /// Where HTTP actions are found, without a slash at the end.
     pub(crate) site_origin: String,
+    /// The same two as variables.
+    pub(crate) built_ins: Arc<BuiltIns>,
 }
 
-impl Facts {
-    /// The value of a variable that the server itself sets.
-    pub(crate) fn built_in(&self, name: &str) -> Option<&str> {
-        match name {
-            CLOUD_URL => Some(&self.cloud_origin),
-            SITE_URL => Some(&self.site_origin),
-            _ => None,
-        }
-    }
+/// The variables that the server itself sets.
+pub(crate) fn built_ins(cloud_origin: &str, site_origin: &str) -> Arc<BuiltIns> {
+    let pairs = [(CLOUD_URL, cloud_origin), (SITE_URL, site_origin)];
+    Arc::new(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// The facts of the server that runs a function.

@@ -172,6 +172,7 @@ impl App {
             seed: self.seed,
             journal: self.journal.clone(),
             on_log: None,
+            built_ins: Arc::default(),
             host: None,
         })
     }

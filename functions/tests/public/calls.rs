@@ -210,6 +210,7 @@ fn each_call_of_an_action_goes_through_its_caller() {
         seed: 0,
         journal: None,
         on_log: None,
+        built_ins: Arc::default(),
         host: None,
     });
     let path = FunctionPath::parse("calls/acting:relays").unwrap();

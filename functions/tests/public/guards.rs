@@ -281,6 +281,7 @@ fn actions_are_guarded_by_what_needs_no_database() {
             seed: 0,
             journal: None,
             on_log: None,
+            built_ins: Arc::default(),
             host: None,
         };
         let handler = app.registry.find(&FunctionPath::parse("guards/guarded:act").unwrap()).unwrap().handler;

@@ -35,6 +35,7 @@ impl Executor {
             journal: None,
             // Actions run for long: whoever follows the log sees their lines as they come.
             on_log: Some(Arc::new(move |line: &str| log.progress(&called, line))),
+            built_ins: self.inner.facts.built_ins.clone(),
             host: None,
         });
         let limits = TimeLimits { own: None, wall: self.inner.config.action_wall_time_max };

@@ -42,11 +42,7 @@ pub(crate) struct Variable {
 /// One variable, those of the server included; null when it is not set.
 #[query(internal, name = "get")]
 pub(super) async fn variable(ctx: &QueryCtx, name: String) -> Result<Option<Variable>> {
-    let set = match facts(ctx)?.built_in(&name) {
-        Some(value) => Some(value.to_owned()),
-        None => ctx.env.get(&name).await?,
-    };
-    Ok(set.map(|value| Variable { name, value }))
+    Ok(ctx.env.get(&name).await?.map(|value| Variable { name, value }))
 }
 
 /// Every function of the application with its validators.

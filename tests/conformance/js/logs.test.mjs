@@ -1,5 +1,6 @@
 // `npx convex logs` against a server: what functions do, as it happens.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
@@ -120,6 +121,24 @@ test("the lines of an action are shown while it runs, and once", { skip }, () =>
       assert.equal(all.split(`${name} begins`).length, 2, all);
       assert.equal(all.split(`${name} ends`).length, 2, all);
     } finally {
+      await logs.stop();
+    }
+  }));
+
+// spec: H8
+test("a server that is interrupted ends in order, with those connected who follow it", { skip }, () =>
+  withServer(async ({ server, project }) => {
+    const logs = await follow(server, project, []);
+    const session = new ConvexClient(server.url, { logger: quiet() });
+    try {
+      await new Promise((resolve) => session.onUpdate(api.counter.get, { name: "c" }, resolve));
+      const started = Date.now();
+      const ended = once(server.child, "exit");
+      server.child.kill("SIGINT");
+      assert.deepEqual(await ended, [0, null]);
+      assert.ok(Date.now() - started < 10_000, `${Date.now() - started} ms`);
+    } finally {
+      await session.close();
       await logs.stop();
     }
   }));

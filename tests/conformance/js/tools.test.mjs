@@ -127,6 +127,7 @@ test("the server tells its own addresses as variables", { skip }, async () => {
   assert.equal(await project.good(["env", "get", "CONVEX_SITE_URL"]), "https://site.example.com\n");
   assert.equal(await project.good(["env", "get", "CONVEX_CLOUD_URL"]), `${server.url}\n`);
   assert.equal(await project.good(["env", "list", "--include-values"]), "");
+  assert.equal(await project.good(["run", "talk:variable", '{"name":"CONVEX_SITE_URL"}']), '"https://site.example.com"\n');
 });
 
 // spec: H44, H45
@@ -148,6 +149,21 @@ test("the network test passes, and there are no limits of usage", { skip }, asyn
   await project.good(["network-test", "--speed-test"]);
   await project.good(["deployment", "usage"]);
   await project.good(["deployment", "usage-limits", "list"]);
+});
+
+// spec: H1, H9
+test("health checks are answered, and metrics as it is set", { skip }, async () => {
+  const closed = await Server.start(PROGRAM, { DISABLE_METRICS_ENDPOINT: "true" });
+  try {
+    assert.equal((await fetch(`${server.url}/version`)).status, 200);
+    const metrics = await fetch(`${server.url}/metrics`);
+    assert.equal(metrics.status, 200);
+    assert.match(await metrics.text(), /^# TYPE syncline_/m);
+    const refused = await fetch(`${closed.url}/metrics`);
+    assert.deepEqual([refused.status, (await refused.json()).code], [404, "MetricsDisabled"]);
+  } finally {
+    await closed.remove();
+  }
 });
 
 // spec: H6
