@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod connection;
+mod dashboard;
 mod developer;
 mod host;
 mod http;
@@ -36,9 +37,9 @@ pub(crate) fn routes(host: &Arc<Host>) -> Router {
     http::router(host.clone()).merge(sync).merge(developer::routes(host.clone()))
 }
 
-/// The [`routes`], and `others` where they have nothing.
+/// The [`routes`] and the dashboard, and `others` where they have nothing.
 pub(crate) fn router(host: &Arc<Host>, others: Option<Router>) -> Router {
-    let routes = routes(host);
+    let routes = routes(host).merge(dashboard::router());
     let again = routes.clone();
     let instance_name = host.instance_name.clone();
     routes.fallback(move |request| elsewhere(again, others, instance_name, request))

@@ -262,8 +262,8 @@ impl Server {
 
     /// The routes of the server, to be mounted in an application's own axum router; `Embedded` keeps it alive.
     ///
-    /// They have no fallback, unless pages were given: what they do not know is the application's to answer. There is no
-    /// development issuer: the application says who signs people in.
+    /// They have no fallback and no dashboard, unless pages were given: what they do not know is the application's to
+    /// answer. There is no development issuer: the application says who signs people in.
     ///
     /// # Errors
     /// When it cannot start.

@@ -108,6 +108,16 @@ fn the_chat_page_in_chromium() {
 }
 
 #[test]
+fn the_dashboard_in_chromium() {
+    if !beside("../runtime/dashboard/dist/index.html").is_file() {
+        return skip("the dashboard is not built: run build.sh in runtime/dashboard");
+    }
+    if let Some(command) = node_command("dashboard.test.mjs") {
+        run(with_env(command, "SYNCLINE_CHAT_SERVER", &chat_example()));
+    }
+}
+
+#[test]
 fn javascript_for_minutes() {
     if env::var_os("SYNCLINE_LONG").is_none() {
         return note("it takes ten minutes: ./test --long");

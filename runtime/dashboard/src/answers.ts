@@ -1,0 +1,38 @@
+// Live answers of the server's own functions, as states rather than exceptions.
+import { useMemo, useRef } from "react";
+import { useQueries, type RequestForQueries } from "convex/react";
+import type { FunctionArgs, FunctionReference, FunctionReturnType } from "convex/server";
+
+export interface Live<Result> {
+  /** Undefined until the first answer; while other arguments are being answered, the answer for the earlier ones. */
+  value: Result | undefined;
+  /** Why there is no answer. */
+  failure: string | null;
+  /** Whether the value is an answer for earlier arguments. */
+  isStale: boolean;
+}
+
+/** Subscribes to a query; "skip" for none. */
+export function useLive<Query extends FunctionReference<"query">>(
+  query: Query,
+  args: FunctionArgs<Query> | "skip",
+): Live<FunctionReturnType<Query>> {
+  const key = args === "skip" ? "" : JSON.stringify(args);
+  // The key stands for the arguments, which are others with each render.
+  const queries = useMemo((): RequestForQueries => (args === "skip" ? {} : { it: { query, args } }), [query, key]);
+  const answer: unknown = useQueries(queries).it;
+  const last = useRef<FunctionReturnType<Query> | undefined>(undefined);
+  if (args === "skip") return { value: undefined, failure: null, isStale: false };
+  if (answer instanceof Error) return { value: undefined, failure: tidy(answer.message), isStale: false };
+  if (answer !== undefined) last.current = answer as FunctionReturnType<Query>;
+  return { value: last.current, failure: null, isStale: answer === undefined };
+}
+
+/** An error of a function without the line of the client's that says where it was called. */
+export function tidy(message: string): string {
+  return message
+    .replace(/^\[CONVEX [^\]]*\]\s*/, "")
+    .replace(/^\[Request ID: [^\]]*\]\s*/, "")
+    .replace(/\n\s*Called by client\s*$/, "")
+    .trim();
+}
