@@ -28,11 +28,13 @@ export function useLive<Query extends FunctionReference<"query">>(
   return { value: last.current, failure: null, isStale: answer === undefined };
 }
 
-/** An error of a function without the line of the client's that says where it was called. */
+/** An error of a function without what the client and the protocol put around it. */
 export function tidy(message: string): string {
   return message
     .replace(/^\[CONVEX [^\]]*\]\s*/, "")
     .replace(/^\[Request ID: [^\]]*\]\s*/, "")
+    .replace(/^Server Error\n/, "")
+    .replace(/^Uncaught (Error: )?/, "")
     .replace(/\n\s*Called by client\s*$/, "")
     .trim();
 }

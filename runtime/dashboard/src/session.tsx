@@ -97,7 +97,11 @@ function Inside(props: { adminKey: string; instance: string; leave: (why: string
 /** The key of this tab, or the one that a development server gives to its own machine. */
 async function enter(): Promise<Step> {
   const kept = sessionStorage.getItem(KEY);
-  if (kept !== null) return check(kept);
+  if (kept !== null) {
+    const step = await check(kept);
+    // One that is taken no more, of a server that was here before, does not stand in the way of the right one.
+    if (step.at === "in" || sessionStorage.getItem(KEY) !== null) return step;
+  }
   try {
     const response = await fetch("/dashboard/key", { headers: { Accept: "application/json" } });
     if (response.ok && response.headers.get("Content-Type")?.includes("json")) {

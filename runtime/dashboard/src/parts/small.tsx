@@ -1,5 +1,5 @@
 // Small things that several pages share.
-import { Component, useEffect, useState, type ReactNode } from "react";
+import { Component, useEffect, useState, type KeyboardEvent, type ReactNode } from "react";
 
 /** Copies a text, and says that it has. */
 export function Copy({ text, what, children }: { text: string; what: string; children?: ReactNode }) {
@@ -83,10 +83,27 @@ export function Choice<Name extends string>(props: {
   value: Name;
   choose: (name: Name) => void;
 }) {
+  const onKeyDown = (event: KeyboardEvent<HTMLDivElement>) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    const at = props.choices.findIndex(([name]) => name === props.value);
+    const to = (at + step + props.choices.length) % props.choices.length;
+    const next = props.choices[to]?.[0];
+    if (next !== undefined) props.choose(next);
+    event.currentTarget.querySelectorAll("button")[to]?.focus();
+  };
   return (
-    <div className="choice" role="radiogroup" aria-label={props.label}>
+    <div className="choice" role="radiogroup" aria-label={props.label} onKeyDown={onKeyDown}>
       {props.choices.map(([name, text]) => (
-        <button key={name} type="button" role="radio" aria-checked={name === props.value} onClick={() => props.choose(name)}>
+        <button
+          key={name}
+          type="button"
+          role="radio"
+          aria-checked={name === props.value}
+          tabIndex={name === props.value ? 0 : -1}
+          onClick={() => props.choose(name)}
+        >
           {text}
         </button>
       ))}

@@ -3,7 +3,7 @@ import { useMemo, useState, type KeyboardEvent } from "react";
 import { useLive } from "../../answers";
 import { useRowKeys } from "../../keyboard";
 import { Copy, Empty, PageHead, Problem } from "../../parts/small";
-import { go, addressOf, useRoute } from "../../route";
+import { addressOf, go, replace, useRoute } from "../../route";
 import { root, system, type Doc } from "../../system";
 import { fullOf, momentOf } from "../../time";
 import { printLine, typeOf } from "../../values";
@@ -35,7 +35,7 @@ export function Documents({ table }: { table: TableInfo }) {
 
   const close = () => {
     setOpen({ what: "nothing" });
-    if (openId !== null) go(addressOf("data", table.name));
+    if (openId !== null) replace(addressOf("data", table.name));
   };
   return (
     <>
