@@ -98,23 +98,12 @@ fn the_chats_types_are_up_to_date() {
 
 #[test]
 fn the_chat_page_in_chromium() {
-    let page = beside("../runtime/examples/chat/web");
-    if !page.join("dist/index.html").is_file() {
-        return skip("the chat's page is not built: run build.sh in runtime/examples/chat/web");
-    }
-    if let Some(command) = node_command("page.test.mjs") {
-        run(with_env(command, "SYNCLINE_CHAT_SERVER", &chat_example()));
-    }
+    chat_page("page.test.mjs", &["runtime/examples/chat/web"]);
 }
 
 #[test]
 fn the_dashboard_in_chromium() {
-    if !beside("../runtime/dashboard/dist/index.html").is_file() {
-        return skip("the dashboard is not built: run build.sh in runtime/dashboard");
-    }
-    if let Some(command) = node_command("dashboard.test.mjs") {
-        run(with_env(command, "SYNCLINE_CHAT_SERVER", &chat_example()));
-    }
+    chat_page("dashboard.test.mjs", &["runtime/dashboard", "runtime/examples/chat/web"]);
 }
 
 #[test]
@@ -143,6 +132,17 @@ fn python() {
 fn node(file: &str) {
     if let Some(command) = node_command(file) {
         run(command);
+    }
+}
+
+/// Runs one file of tests in a browser against the chat example, unless one of the pages it needs is not built.
+fn chat_page(file: &str, pages: &[&str]) {
+    let root = beside("..");
+    if let Some(page) = pages.iter().find(|page| !root.join(page).join("dist/index.html").is_file()) {
+        return skip(&format!("a page is not built: run {page}/build.sh"));
+    }
+    if let Some(command) = node_command(file) {
+        run(with_env(command, "SYNCLINE_CHAT_SERVER", &chat_example()));
     }
 }
 

@@ -22,6 +22,12 @@ export async function ask<Answer>(path: string, adminKey: string, options: Reque
   throw new HttpFailure(response.status, code ?? "", message ?? `the server answered ${response.status} to ${path}`);
 }
 
+/** What the server makes of a token. */
+export function explainToken(token: string, adminKey: string): Promise<Explanation> {
+  const headers = { "Content-Type": "application/json" };
+  return ask("/api/syncline/explain", adminKey, { method: "POST", headers, body: JSON.stringify({ token }) });
+}
+
 export interface Polled<Answer> {
   answer: Answer | null;
   /** Why the newest attempt failed; what was answered before it is kept. */

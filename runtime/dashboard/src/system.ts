@@ -14,6 +14,8 @@ export interface PageOf<Item> {
 interface PaginationOpts {
   numItems: number;
   cursor: string | null;
+  /** Means nothing to the server: it tells queries apart that are otherwise the same. */
+  id?: number;
 }
 
 /** One function as the server describes it. */

@@ -1,7 +1,7 @@
 // Auth: who may sign people in and how their servers are, what became of the latest tokens, and why.
 import { useState, type FormEvent } from "react";
 import { Choice, Empty, PageHead, Problem } from "../parts/small";
-import { ask, reasonOf, usePolled, type Explanation, type Handshake, type Provider } from "../server";
+import { explainToken, reasonOf, usePolled, type Explanation, type Handshake, type Provider } from "../server";
 import { useSession } from "../session";
 import { agoOf, fullOf, spanOf, useNow } from "../time";
 
@@ -63,10 +63,8 @@ function Explain() {
   const [told, setTold] = useState<{ explanation?: Explanation; failure?: string } | null>(null);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    const headers = { "Content-Type": "application/json" };
-    const body = JSON.stringify({ token: token.trim() });
     try {
-      setTold({ explanation: await ask<Explanation>("/api/syncline/explain", adminKey, { method: "POST", headers, body }) });
+      setTold({ explanation: await explainToken(token.trim(), adminKey) });
     } catch (error) {
       setTold({ failure: reasonOf(error) });
     }

@@ -1,5 +1,5 @@
 // The documents of one table: a page at a time, live, by any of its indexes.
-import { useMemo, useState, type KeyboardEvent } from "react";
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { useLive } from "../../answers";
 import { useRowKeys } from "../../keyboard";
 import { Copy, Empty, PageHead, Problem } from "../../parts/small";
@@ -27,8 +27,7 @@ export function Documents({ table }: { table: TableInfo }) {
   const [cursors, setCursors] = useState<(string | null)[]>([null]);
   const [open, setOpen] = useState<Open>({ what: "nothing" });
   const filters = useMemo(() => encodeFilter(filter), [filter]);
-  const paginationOpts = { numItems: PAGE_SIZE, cursor: cursors.at(-1) ?? null };
-  const { value, failure, isStale } = useLive(system.documents, { ...root, table: table.name, filters, paginationOpts });
+  const { value, failure, isStale } = usePage(table.name, filters, cursors.at(-1) ?? null);
   const page = value?.page ?? [];
   const docs = page.filter(isDoc);
   const faults = page.filter((entry) => !isDoc(entry)).map(({ error }) => error as string);
@@ -90,6 +89,27 @@ export function Documents({ table }: { table: TableInfo }) {
       {open.what === "delete" && <DeleteQuestion table={table.name} doc={open.doc} close={close} />}
     </>
   );
+}
+
+/**
+ * A page of documents, live. The server keeps the ends of a page that is watched where they are, so the page grows and
+ * shrinks with what is written into it: when it has become too long, or much too short, it is asked for anew.
+ */
+function usePage(table: string, filters: string | null, cursor: string | null) {
+  const [round, setRound] = useState(0);
+  const began = useRef({ key: "", length: 0 });
+  // The id makes it another query, which does not know where the earlier one ended.
+  const paginationOpts = { numItems: PAGE_SIZE, cursor, id: round };
+  const live = useLive(system.documents, { ...root, table, filters, paginationOpts });
+  const { value, isStale } = live;
+  const key = `${filters ?? ""} ${cursor ?? ""} ${round}`;
+  useEffect(() => {
+    if (value === undefined || isStale) return;
+    const { length } = value.page;
+    if (began.current.key !== key) began.current = { key, length };
+    else if (length > PAGE_SIZE || (!value.isDone && length < began.current.length / 2)) setRound(round + 1);
+  }, [value, isStale, key, round]);
+  return live;
 }
 
 function isDoc(entry: Doc | { error: string; filter: number }): entry is Doc {

@@ -6,7 +6,7 @@ import { ConvexError, type Value } from "convex/values";
 import { tidy } from "../../answers";
 import { Choice, Copy, Problem } from "../../parts/small";
 import { TextEditor, useValueText } from "../../parts/TextEditor";
-import { reasonOf } from "../../server";
+import { explainToken, reasonOf } from "../../server";
 import { adminClient, newClient, useSession } from "../../session";
 import { clockOf, msOf } from "../../time";
 import { print, printFields } from "../../values";
@@ -148,9 +148,14 @@ function useRun(info: FunctionInfo) {
       end.current();
     };
     const client = clientFor(caller, adminKey, refused);
-    // A token is tried first: when it is refused, the call is not to be made as nobody.
-    if (caller.as === "token") client.setAuth(() => Promise.resolve(caller.token), (isAccepted) => isAccepted && begin());
-    else begin();
+    if (caller.as === "token") {
+      // The token is tried first: when it is refused, the call is not to be made as nobody.
+      const tried = (isAccepted: boolean) => {
+        if (isAccepted) begin();
+        else if (!over) void whyRefused(caller.token, adminKey).then(refused);
+      };
+      client.setAuth(() => Promise.resolve(caller.token), tried);
+    } else begin();
     end.current = () => {
       over = true;
       unwatch();
@@ -170,6 +175,16 @@ function clientFor({ as, user }: Caller, adminKey: string, refused: (why: string
 function withIdentifier(user: Record<string, unknown>): Record<string, unknown> {
   const { issuer = "https://example.test", subject = "user_1" } = user;
   return { tokenIdentifier: `${String(issuer)}|${String(subject)}`, issuer, subject, ...user };
+}
+
+/** The client only tells that its token was refused; the server says why. */
+async function whyRefused(token: string, adminKey: string): Promise<string> {
+  try {
+    const { sentence, remedy } = await explainToken(token, adminKey);
+    return [sentence, remedy].filter(Boolean).join("\n");
+  } catch (error) {
+    return `the token was refused, and why cannot be told: ${reasonOf(error)}`;
+  }
 }
 
 function start(
