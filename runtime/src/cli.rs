@@ -45,7 +45,7 @@ pub async fn run(server: Server) -> ExitCode {
     let ended = match arguments.command {
         Some(Command::Serve(serve)) => serve::run(server, serve).await.map(well),
         Some(Command::Keygen(keygen)) => keygen::run(&keygen).map(well),
-        Some(Command::Auth(arguments)) => auth::run(server.auth_settings(), arguments).await,
+        Some(Command::Auth(arguments)) => auth::run(&server, arguments).await,
         Some(Command::Codegen(arguments)) => codegen::run(&server, &arguments),
         Some(Command::Replay(arguments)) => replay::run(server, arguments).await,
         None => serve::run(server, arguments.serve).await.map(well),

@@ -150,8 +150,9 @@ impl Server {
         self
     }
 
-    /// Another way to the documents of issuers than the network.
-    pub(crate) fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
+    /// Another way to the documents of issuers than the network: for tests, and where an issuer is reached in a way of
+    /// its own. What it gives is trusted: the keys of issuers come through it.
+    pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.fetch = fetch;
         self
     }
@@ -165,6 +166,11 @@ impl Server {
     /// The providers as they were given.
     pub(crate) fn auth_settings(&self) -> AuthSettings {
         self.auth.clone()
+    }
+
+    /// The way to the documents of issuers.
+    pub(crate) fn issuer_documents(&self) -> Arc<dyn Fetch> {
+        self.fetch.clone()
     }
 
     /// The functions and tables as a module for clients in TypeScript, as the command `codegen` writes it.

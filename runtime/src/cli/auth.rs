@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use crate::ServerError;
-use crate::auth::{AuthSettings, Clerk, ConfigError, HttpFetch, Oidc, ProviderCheck, Verifier, explain};
+use crate::auth::{AuthSettings, Clerk, ConfigError, Oidc, ProviderCheck, Verifier, explain};
 use crate::clock::SystemClock;
+use crate::{Server, ServerError};
 
 #[derive(Args)]
 #[group(id = "auth")]
@@ -78,18 +78,20 @@ impl fmt::Display for Failure {
 }
 
 /// Answers whether all is well; what is not has been said.
-pub(super) async fn run(own: AuthSettings, arguments: Arguments) -> Result<bool, ServerError> {
-    Ok(examine(own, arguments).await.unwrap_or_else(|failure| {
+pub(super) async fn run(server: &Server, arguments: Arguments) -> Result<bool, ServerError> {
+    Ok(examine(server, arguments).await.unwrap_or_else(|failure| {
         eprintln!("error: {failure}");
         false
     }))
 }
 
 #[expect(clippy::print_stdout, reason = "the explanation is the output")]
-async fn examine(own: AuthSettings, arguments: Arguments) -> Result<bool, Failure> {
+async fn examine(server: &Server, arguments: Arguments) -> Result<bool, Failure> {
     let verifier = |providers: &Providers| {
-        let config = settings(own, providers).resolve(&|name| std::env::var(name).ok()).map_err(Failure::Config)?;
-        Ok(Verifier::new(config, Arc::new(HttpFetch::default()), Arc::new(SystemClock::new())))
+        let config = settings(server.auth_settings(), providers)
+            .resolve(&|name| std::env::var(name).ok())
+            .map_err(Failure::Config)?;
+        Ok(Verifier::new(config, server.issuer_documents(), Arc::new(SystemClock::new())))
     };
     match arguments.command {
         Command::Explain(Explain { token, providers }) => {
