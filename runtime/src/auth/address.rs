@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 use super::issuer_url::is_loopback_host;
+use super::rejection::shown_address;
 
 /// How far a request for keys may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +35,7 @@ pub enum AddressRefusal {
 impl fmt::Display for AddressRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Scheme(scheme) => write!(f, "its scheme is {scheme}, and only https is asked"),
+            Self::Scheme(scheme) => write!(f, "its scheme is {}, and only https is asked", shown_address(scheme)),
             Self::NotPublic(host) => write!(f, "{host} is not a public address"),
         }
     }

@@ -14,7 +14,7 @@ use super::issuer_url::IssuerUrl;
 use super::jwk::KeySet;
 use super::keys::ProviderKeys;
 use super::reason::Reason;
-use super::rejection::{Rejection, shown};
+use super::rejection::{Rejection, shown, shown_address};
 
 /// How long keys are fresh, in seconds: at least, at most, and when the issuer does not say.
 ///
@@ -223,7 +223,7 @@ impl Inner {
     }
 
     fn about(&self, url: &Url, what: &str) -> String {
-        format!("Issuer {}, asked {url}: {what}", self.issuer)
+        format!("Issuer {}, asked {}: {what}", self.issuer, shown_address(url.as_str()))
     }
 }
 

@@ -16,6 +16,7 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use super::address::{AddressRefusal, Reach};
+use super::rejection::shown_address;
 
 /// Gets documents.
 pub trait Fetch: Send + Sync {
@@ -63,7 +64,7 @@ pub enum FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { url, why } => write!(f, "{url} is not asked: {why}"),
+            Self::Refused { url, why } => write!(f, "{} is not asked: {why}", shown_address(url)),
             Self::Resolved(why) => write!(f, "the host is not asked: {why}"),
             Self::TimedOut => f.write_str("no complete answer came in time"),
             Self::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),

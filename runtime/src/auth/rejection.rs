@@ -255,6 +255,14 @@ pub(super) fn shown(text: &str) -> String {
     quoted
 }
 
+/// An address that somebody else chose, shortened: it has been parsed, so it has nothing to escape.
+pub(super) fn shown_address(address: &str) -> String {
+    match address.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}...", &address[..end]),
+        None => address.to_owned(),
+    }
+}
+
 /// Several texts from outside: the first few, and how many more there are.
 pub(super) fn shown_list<T: AsRef<str>>(texts: &[T]) -> String {
     const LISTED_MAX: usize = 5;
@@ -292,6 +300,8 @@ mod tests {
     fn texts_from_outside_are_escaped_and_shortened() {
         assert_eq!(shown("a\n\"\u{1b}[31m\u{202e}"), r#""a\n\"\u{1b}[31m\u{202e}""#);
         assert_eq!(shown(&"é".repeat(1000)), format!("\"{}\"...", "é".repeat(SHOWN_MAX)));
+        assert_eq!(shown_address("https://a.test/é"), "https://a.test/é");
+        assert_eq!(shown_address(&"é".repeat(1000)), format!("{}...", "é".repeat(SHOWN_MAX)));
         assert_eq!(shown_list(&["a", "b"]), r#"["a", "b"]"#);
         assert!(shown_list(&["x"; 9]).ends_with(", and 4 more]"));
     }
