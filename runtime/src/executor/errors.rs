@@ -110,6 +110,8 @@ pub fn panicked(path: &FunctionPath, what: &(dyn std::any::Any + Send)) -> Funct
 
 #[cfg(test)]
 mod tests {
+    use syncline_client_protocol::{RequestId, SessionId};
+
     use super::*;
 
     /// spec: S112, S113
