@@ -74,20 +74,37 @@ async function followLog(adminKey: string, over: AbortSignal, set: (change: (log
   let cursor = 0;
   let keys = 0;
   while (!over.aborted) {
+    await untilShown();
     try {
       const path = `/api/stream_function_logs?cursor=${cursor}`;
-      const answer = await ask<{ entries: (Completion | Progress)[]; newCursor: number }>(path, adminKey, { signal: over });
+      const signal = AbortSignal.any([over, untilHidden()]);
+      const answer = await ask<{ entries: (Completion | Progress)[]; newCursor: number }>(path, adminKey, { signal });
       cursor = answer.newCursor;
       const fresh = answer.entries.map((entry) => ({ ...entry, key: keys++ }));
       set(({ entries }) => ({ entries: [...entries, ...fresh].slice(-KEPT_MAX), failure: null }));
     } catch (error) {
       if (over.aborted) return;
+      if (document.hidden) continue;
       set(({ entries }) => ({ entries, failure: reasonOf(error) }));
       // Nothing heals a request that is wrong.
       if (error instanceof HttpFailure && error.status < 500) return;
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }
+}
+
+// A browser opens few connections to one server, so tabs that nobody looks at must not keep one each.
+
+async function untilShown(): Promise<void> {
+  while (document.hidden) {
+    await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+  }
+}
+
+function untilHidden(): AbortSignal {
+  const hidden = new AbortController();
+  document.addEventListener("visibilitychange", () => hidden.abort(), { once: true });
+  return hidden.signal;
 }
 
 export function levelOf(line: LogLine | string): LogLine["level"] {

@@ -19,7 +19,7 @@ export interface Parsed {
 }
 
 /** What is longer stands on several lines. */
-const LINE_CHARS_MAX = 56;
+const LINE_CHARS_MAX = 44;
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;

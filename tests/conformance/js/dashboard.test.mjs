@@ -157,6 +157,25 @@ test("the documents of a table are live, and an edited one changes in an open pa
 });
 
 // spec: H40
+test("an id leads to its document, and a document that is gone is said to be", async (t) => {
+  if (isSomethingMissing(t)) return;
+  await withBrowser(async (open) => {
+    const [chat, page] = [await open(server.url), await open(at("data/messages"))];
+    await signIn(chat, "Linus Torvalds");
+    await say(chat, "who wrote this?");
+    await rowOf(page, "who wrote this?").locator('[data-label="author"] a').click();
+    await dialog(page).getByText("Document in users").waitFor();
+    assert.match(await dialog(page).getByLabel("Fields").inputValue(), /name: "Linus Torvalds"/);
+    await page.keyboard.press("Escape");
+    await page.getByRole("heading", { name: "users" }).waitFor();
+    const [id] = await rowOf(page, "Linus Torvalds").evaluateAll((rows) => rows.map((row) => row.dataset.id));
+    await page.goto(at(`data/messages?id=${id}`));
+    await dialog(page).getByText("There is no such document").waitFor();
+    assertCalm(page);
+  });
+});
+
+// spec: H40
 test("a document that does not fit is explained while it is written, and cannot be sent", async (t) => {
   if (isSomethingMissing(t)) return;
   await withBrowser(async (open) => {

@@ -1,9 +1,10 @@
 // The documents of one table: a page at a time, live, by any of its indexes.
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
+import type { Value } from "convex/values";
 import { useLive } from "../../answers";
 import { useRowKeys } from "../../keyboard";
 import { Copy, Empty, PageHead, Problem } from "../../parts/small";
-import { addressOf, go, replace, useRoute } from "../../route";
+import { addressOf, follow, go, replace, useRoute } from "../../route";
 import { root, system, type Doc } from "../../system";
 import { fullOf, momentOf } from "../../time";
 import { printLine, typeOf } from "../../values";
@@ -183,7 +184,7 @@ function DocumentTable({ table, docs, isStale, openDoc, deleteDoc }: DocumentTab
                 </Copy>
               </td>
               {columns.map((name) => (
-                <Cell key={name} name={name} doc={doc} />
+                <Cell key={name} name={name} value={doc[name]} refersTo={tableOfIds(table, name)} />
               ))}
               <td className="time" data-label="_creationTime">
                 <time dateTime={new Date(doc._creationTime).toISOString()} title={fullOf(doc._creationTime)}>
@@ -198,9 +199,22 @@ function DocumentTable({ table, docs, isStale, openDoc, deleteDoc }: DocumentTab
   );
 }
 
-function Cell({ name, doc }: { name: string; doc: Doc }) {
-  const value = doc[name];
+/** A field of a document; an id leads to its document. */
+function Cell({ name, value, refersTo }: { name: string; value: Value | undefined; refersTo: string | null }) {
   const type = typeOf(value);
+  if (refersTo !== null && typeof value === "string") {
+    const goThere = (event: MouseEvent<HTMLAnchorElement>) => {
+      event.stopPropagation();
+      follow(event);
+    };
+    return (
+      <td data-label={name} data-type="id">
+        <a href={addressOf("data", refersTo, { id: value })} title={`${value}, in ${refersTo}`} onClick={goThere}>
+          <code>{shortId(value)}</code>
+        </a>
+      </td>
+    );
+  }
   const text = typeof value === "string" ? value : printLine(value);
   return (
     <td data-label={name} data-type={type}>
@@ -212,6 +226,12 @@ function Cell({ name, doc }: { name: string; doc: Doc }) {
 /** Ids of a table begin alike: their ends tell them apart. */
 function shortId(id: string): string {
   return id.length > 12 ? `…${id.slice(-8)}` : id;
+}
+
+/** The table whose ids a field holds. */
+function tableOfIds(table: TableInfo, field: string): string | null {
+  const type = table.document.type === "object" ? table.document.value[field]?.fieldType : undefined;
+  return type?.type === "id" ? type.tableName : null;
 }
 
 /** The declared fields in their order, then whatever else the documents have. */
