@@ -9,7 +9,7 @@ if ! command -v npm >/dev/null; then
   exit 1
 fi
 
-sources=$(find . \( -name node_modules -o -name dist \) -prune -o -type f -print | LC_ALL=C sort | xargs cksum)
+sources=$(find . \( -name node_modules -o -name dist \) -prune -o -type f ! -name screenshot.png -print | LC_ALL=C sort | xargs cksum)
 if [ "$(cat dist/.built-from 2>/dev/null)" = "$sources" ]; then
   exit 0
 fi
