@@ -18,6 +18,8 @@ use serde_json::Value;
 
 /// The program that serves the test application.
 const SERVER: &str = env!("CARGO_BIN_EXE_test-app");
+/// The program that serves the chat example behind a Clerk instance.
+const CHAT_BEHIND_CLERK: &str = env!("CARGO_BIN_EXE_test-chat");
 
 #[test]
 fn javascript_clients_of_three_versions() {
@@ -85,6 +87,11 @@ fn react_in_chromium() {
 }
 
 #[test]
+fn the_life_of_a_sign_in_in_chromium() {
+    node("lifecycle.test.mjs");
+}
+
+#[test]
 fn types_for_typescript() {
     node("types.test.mjs");
 }
@@ -98,12 +105,17 @@ fn the_chats_types_are_up_to_date() {
 
 #[test]
 fn the_chat_page_in_chromium() {
-    chat_page("page.test.mjs", &["runtime/examples/chat/web"]);
+    in_the_browser("page.test.mjs", &[CHAT], chat_server);
 }
 
 #[test]
 fn the_dashboard_in_chromium() {
-    chat_page("dashboard.test.mjs", &["runtime/dashboard", "runtime/examples/chat/web"]);
+    in_the_browser("dashboard.test.mjs", &["runtime/dashboard", CHAT], chat_server);
+}
+
+#[test]
+fn the_chat_page_behind_clerk() {
+    in_the_browser("stories.test.mjs", &[CHAT], || ("SYNCLINE_CLERK_CHAT", CHAT_BEHIND_CLERK.into()));
 }
 
 #[test]
@@ -135,14 +147,22 @@ fn node(file: &str) {
     }
 }
 
-/// Runs one file of tests in a browser against the chat example, unless one of the pages it needs is not built.
-fn chat_page(file: &str, pages: &[&str]) {
+/// The page of the chat example.
+const CHAT: &str = "runtime/examples/chat/web";
+
+fn chat_server() -> (&'static str, PathBuf) {
+    ("SYNCLINE_CHAT_SERVER", chat_example())
+}
+
+/// Runs one file of tests in a browser against a server, unless one of the pages it needs is not built.
+fn in_the_browser(file: &str, pages: &[&str], server: fn() -> (&'static str, PathBuf)) {
     let root = beside("..");
     if let Some(page) = pages.iter().find(|page| !root.join(page).join("dist/index.html").is_file()) {
         return skip(&format!("a page is not built: run {page}/build.sh"));
     }
     if let Some(command) = node_command(file) {
-        run(with_env(command, "SYNCLINE_CHAT_SERVER", &chat_example()));
+        let (name, program) = server();
+        run(with_env(command, name, &program));
     }
 }
 

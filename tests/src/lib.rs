@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod client;
+pub mod issuers;
 pub mod server;
 
 pub use client::{RawClient, Transition};

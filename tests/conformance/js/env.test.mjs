@@ -1,43 +1,16 @@
 // The variables of the deployment through the official command line, and the issuer that follows one of them.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
+import { env, good } from "./command-line.mjs";
 import { fresh, mint, quiet, Server, Watch } from "./support.mjs";
 
 const PROGRAM = process.env.SYNCLINE_SERVER;
 const VARIABLE = "CLERK_JWT_ISSUER_DOMAIN";
 const skip = PROGRAM ? false : "SYNCLINE_SERVER names no program";
-
-/** `npx convex env ...` against a server: the exit code and what it printed. */
-async function env(server, words, { key = server.adminKey(), input } = {}) {
-  const child = spawn(process.execPath, ["node_modules/convex/bin/main.js", "env", ...words], {
-    env: {
-      PATH: process.env.PATH,
-      HOME: server.data,
-      CI: "1",
-      CONVEX_SELF_HOSTED_URL: server.url,
-      CONVEX_SELF_HOSTED_ADMIN_KEY: key,
-    },
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (bytes) => (stdout += bytes));
-  child.stderr.on("data", (bytes) => (stderr += bytes));
-  child.stdin.end(input ?? "");
-  const [code] = await once(child, "close");
-  return { code, stdout, stderr };
-}
-
-async function good(server, words, options) {
-  const { code, stdout, stderr } = await env(server, words, options);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
 
 // spec: H2, H16, H17
 test("variables are set, read, listed and removed, several of them at once", { skip }, async () => {

@@ -1,14 +1,11 @@
 // The page of the chat example, as people use it: two windows, two people, in Chromium.
 // `SYNCLINE_SCREENSHOTS` names a folder for pictures of it.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { withBrowser } from "./browser.mjs";
+import { picture, withBrowser } from "./browser.mjs";
 import { eventually, isChromiumMissing, isMissing, Server } from "./support.mjs";
 
 const PROGRAM = process.env.SYNCLINE_CHAT_SERVER;
-const SCREENSHOTS = process.env.SYNCLINE_SCREENSHOTS;
 
 let server = null;
 before(async () => {
@@ -18,12 +15,6 @@ after(() => server?.remove());
 
 function isSomethingMissing(t) {
   return isMissing(t, "SYNCLINE_CHAT_SERVER, the chat example,", PROGRAM) || isChromiumMissing(t);
-}
-
-async function picture(page, name) {
-  if (!SCREENSHOTS) return;
-  mkdirSync(SCREENSHOTS, { recursive: true });
-  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
 }
 
 async function signIn(page, name) {

@@ -1,31 +1,11 @@
 // `ConvexReactClient` and its hooks in Chromium, on a page made for it.
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:http";
 import { after, before, test } from "node:test";
-import { build } from "esbuild";
-import { withBrowser } from "./browser.mjs";
+import { serveReact, withBrowser } from "./browser.mjs";
 import { eventually, fresh, isChromiumMissing, isMissing, mint, random, Server, sharedUrl } from "./support.mjs";
 
 let harness;
-before(async () => {
-  const bundle = await build({
-    entryPoints: [new URL("react/harness.jsx", import.meta.url).pathname],
-    bundle: true,
-    write: false,
-    format: "iife",
-    jsx: "automatic",
-    define: { "process.env.NODE_ENV": '"production"' },
-    logLevel: "error",
-  });
-  const script = bundle.outputFiles[0].text;
-  harness = createServer((request, response) => {
-    const isScript = request.url === "/harness.js";
-    response.setHeader("Content-Type", isScript ? "text/javascript" : "text/html");
-    response.end(isScript ? script : '<!doctype html><div id="root"></div><script src="/harness.js"></script>');
-  }).listen(0, "127.0.0.1");
-  await once(harness, "listening");
-});
+before(async () => (harness = await serveReact("harness.jsx")));
 after(() => harness.close());
 
 const pageOf = (server, list) =>

@@ -4,6 +4,7 @@
 //   SYNCLINE_URL          address of a running server with the functions below
 //   SYNCLINE_SERVER       program that serves them: started as `PROGRAM serve --port N --data DIR`, killed, started again
 //   SYNCLINE_CHAT_SERVER  the chat example, for the tests of its page
+//   SYNCLINE_CLERK_CHAT   the same behind Clerk: `tests/src/bin/test-chat.rs`
 //   SYNCLINE_REQUIRE_ALL  set: what would be skipped for want of one of these, or of Chromium, fails
 //   SYNCLINE_LONG         set: the tests that wait for minutes run too
 //
@@ -43,6 +44,8 @@ import { setTimeout as pause } from "node:timers/promises";
 /** Nothing that a test waits for takes longer on a machine that is merely busy. */
 const PATIENCE_MS = 20_000;
 const POLL_MS = 25;
+/** Of what a server says, in characters: more than any one test makes it say. */
+const OUTPUT_KEPT = 256 * 1024;
 
 export const CHROMIUM = "/usr/bin/chromium";
 export const CHROMIUM_ARGS = [
@@ -92,7 +95,7 @@ export class Server {
     });
     this.child = child;
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on("data", (bytes) => (this.output = (this.output + bytes).slice(-8192)));
+      stream.on("data", (bytes) => (this.output = (this.output + bytes).slice(-OUTPUT_KEPT)));
     }
     process.once("exit", () => child.kill("SIGKILL"));
     await eventually(async () => {

@@ -1,0 +1,30 @@
+//! The chat example behind a Clerk instance that the variable `CLERK_JWT_ISSUER_DOMAIN` of the deployment names, for
+//! tests of its page: its functions and its page are those of the example.
+
+#[path = "../../../runtime/examples/chat/messages.rs"]
+mod messages;
+#[path = "../../../runtime/examples/chat/people.rs"]
+mod people;
+
+use std::process::ExitCode;
+
+use syncline::prelude::*;
+use syncline::users;
+use syncline_tests::issuers;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let schema = schema![users::User, messages::Message];
+    let functions = functions![
+        users::store,
+        users::current,
+        users::list,
+        users::me,
+        messages::list,
+        messages::send,
+        messages::remove,
+    ];
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/examples/chat/web/dist");
+    let server = Server::new(schema, functions).pages(page).auth(Clerk::from_env("CLERK_JWT_ISSUER_DOMAIN"));
+    syncline::cli::run(issuers::from_test(server)).await
+}
