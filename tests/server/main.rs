@@ -7,6 +7,7 @@ mod embedded;
 mod environment;
 mod errors;
 mod explain;
+mod fuzz;
 mod guards;
 mod handshakes;
 mod http;

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod client;
+pub mod fuzz;
 pub mod issuers;
 pub mod server;
 
