@@ -197,9 +197,10 @@ fn run(mut command: Command) {
     }
 }
 
-/// The chat example of this build: made now if a build of this package alone has left it out.
+/// The chat example of this build: made now if a build of this package alone has left it out. Of the whole workspace,
+/// because another choice of packages is another choice of features, and everything would be compiled again.
 fn chat_example() -> PathBuf {
-    let build = ["build", "--quiet", "-p", "syncline", "--example", "chat", "--message-format=json"];
+    let build = ["build", "--quiet", "--workspace", "--example", "chat", "--message-format=json"];
     let output = Command::new(env!("CARGO")).args(build).current_dir(beside("..")).output().expect("cargo starts");
     assert!(output.status.success(), "the chat example: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout)
