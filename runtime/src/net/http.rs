@@ -70,8 +70,7 @@ async fn instance_name(State(host): State<Arc<Host>>) -> String {
 
 /// Tools ask this before they show anything.
 async fn check_admin_key(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let caller = Caller::of(host, headers, query.as_deref()).await?;
-    caller.check_admin()?;
+    Caller::admin(host, headers, query.as_deref()).await?;
     Ok(axum::Json(serde_json::json!({"success": true, "allowedOps": [], "isReadOnly": false})).into_response())
 }
 
@@ -89,6 +88,13 @@ impl Caller {
         let identity = credentials::identify(&host, &headers, query).await?;
         let given = headers.get("convex-request-id").and_then(|id| id.to_str().ok());
         Ok(Caller { host, identity, token: RequestToken::given_or_random(given), headers })
+    }
+
+    /// The same, who has to be an administrator.
+    async fn admin(host: Arc<Host>, headers: HeaderMap, query: Option<&str>) -> Result<Self, HttpError> {
+        let caller = Self::of(host, headers, query).await?;
+        caller.check_admin()?;
+        Ok(caller)
     }
 
     fn check_admin(&self) -> Result<(), HttpError> {
@@ -179,8 +185,7 @@ async fn query_by_address(State(host): State<Arc<Host>>, headers: HeaderMap, Raw
 /// Any kind of function; administrators only.
 async fn any_function(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
     let bytes = read(&headers, body, host.config.body_bytes_max).await?;
-    let mut caller = Caller::of(host, headers, None).await?;
-    caller.check_admin()?;
+    let mut caller = Caller::admin(host, headers, None).await?;
     // Whoever acts as a user sees here what that user may call. Source: http-and-cli 2.3.
     if let Identity::ActingAs(user) = &caller.identity {
         caller.identity = Identity::User(user.clone());

@@ -31,14 +31,8 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .route("/api/syncline/explain", post(explain_token))
 }
 
-async fn admin(host: Arc<Host>, headers: HeaderMap, query: Option<String>) -> Result<Arc<Host>, super::HttpError> {
-    let caller = Caller::of(host, headers, query.as_deref()).await?;
-    caller.check_admin()?;
-    Ok(caller.host)
-}
-
 async fn live_queries(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let host = admin(host, headers, query).await?;
+    let host = Caller::admin(host, headers, query.as_deref()).await?.host;
     let queries: Vec<Json> = host.live.describe(QUERIES_MAX).into_iter().map(live_query).collect();
     Ok(axum::Json(json!({ "queries": queries })).into_response())
 }
@@ -60,7 +54,7 @@ fn live_query(query: LiveQuery) -> Json {
 }
 
 async fn health(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let host = admin(host, headers, query).await?;
+    let host = Caller::admin(host, headers, query.as_deref()).await?.host;
     let log = host.executor.log();
     let totals = log.totals();
     let by_kind = |counts: [u64; 3]| {
@@ -108,7 +102,7 @@ fn memory_bytes() -> Option<u64> {
 }
 
 async fn handshakes(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let host = admin(host, headers, query).await?;
+    let host = Caller::admin(host, headers, query.as_deref()).await?.host;
     let newest: Vec<Json> = host.authenticator.handshakes().newest().into_iter().map(handshake).collect();
     Ok(axum::Json(json!({ "handshakes": newest })).into_response())
 }
@@ -128,7 +122,7 @@ fn handshake(handshake: Handshake) -> Json {
 }
 
 async fn providers(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let host = admin(host, headers, query).await?;
+    let host = Caller::admin(host, headers, query.as_deref()).await?.host;
     let (checked_at_ms, checks) = host.authenticator.provider_checks(host.clock.wall_ns() / 1_000_000).await;
     let providers: Vec<Json> = checks.iter().map(|check| provider(check, checked_at_ms)).collect();
     Ok(axum::Json(json!({ "providers": providers })).into_response())
@@ -151,7 +145,7 @@ struct ExplainBody {
 /// What this server makes of a token, which is neither logged nor kept.
 async fn explain_token(State(host): State<Arc<Host>>, headers: HeaderMap, body: Body) -> Answered {
     let bytes = read(&headers, body, host.config.body_bytes_max).await?;
-    let host = admin(host, headers, None).await?;
+    let host = Caller::admin(host, headers, None).await?.host;
     let ExplainBody { token } = parse(&bytes)?;
     let explanation = explain(host.authenticator.verifier(), token.trim()).await;
     Ok(axum::Json(explained(&explanation)).into_response())

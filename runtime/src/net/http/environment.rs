@@ -43,8 +43,7 @@ pub(super) async fn update(
     body: Body,
 ) -> Answered {
     let bytes = read(&headers, body, host.config.body_bytes_max).await?;
-    let caller = Caller::of(host, headers, query.as_deref()).await?;
-    caller.check_admin()?;
+    let caller = Caller::admin(host, headers, query.as_deref()).await?;
     let ChangesBody { changes: asked } = parse(&bytes)?;
     let changes = changes(asked.into_iter().map(|Change { name, value }| match value {
         Value::Set(value) => (name, Some(value)),
@@ -59,8 +58,7 @@ pub(super) async fn update(
 
 /// Answers all variables.
 pub(super) async fn list(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let caller = Caller::of(host, headers, query.as_deref()).await?;
-    caller.check_admin()?;
+    let caller = Caller::admin(host, headers, query.as_deref()).await?;
     let variables: BTreeMap<String, String> = caller.host.environment.variables();
     Ok(axum::Json(serde_json::json!({ "environmentVariables": variables })).into_response())
 }

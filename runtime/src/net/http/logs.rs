@@ -62,8 +62,7 @@ async fn follow(
     query: Option<String>,
     change: impl FnOnce(Asked) -> Asked,
 ) -> Answered {
-    let caller = Caller::of(host, headers, query.as_deref()).await?;
-    caller.check_admin()?;
+    let caller = Caller::admin(host, headers, query.as_deref()).await?;
     let asked = change(Asked::parse(query.as_deref().unwrap_or_default())?);
     let log = caller.host.executor.log().clone();
     let mut stopping = caller.host.stopping.clone();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
@@ -29,6 +30,14 @@ const PUSH_ROUTES: [&str; 6] = [
     "/api/deploy2/{*rest}",
 ];
 
+/// What is always answered the same, as JSON text. Usage is counted by who bills for it; here nobody does.
+const ALWAYS: [(&str, &str); 4] = [
+    ("/api/v1/deployment_info", r#"{"kind":"selfHosted"}"#),
+    ("/api/v1/list_usage_limits", r#"{"usageLimits":[]}"#),
+    ("/api/v1/get_current_usage", r#"{"metrics":{},"seedStatus":"complete"}"#),
+    ("/api/v1/list_log_streams", "[]"),
+];
+
 /// What dashboards could do with parts that are not here.
 const ABSENT: [(&str, &str); 11] = [
     ("/api/delete_tables", "tables are not deleted while the server runs; clear the table instead"),
@@ -49,11 +58,10 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .route("/api/run_test_function", post(run_test_function))
         .route("/api/shapes2", get(shapes))
         .route("/api/v1/get_canonical_urls", get(canonical_urls))
-        .route("/api/v1/deployment_info", get(deployment_info))
-        .route("/api/v1/list_usage_limits", get(usage_limits))
-        .route("/api/v1/get_current_usage", get(usage))
-        .route("/api/v1/list_log_streams", get(log_streams))
         .route("/api/app_metrics/{metric}", get(app_metrics));
+    for (route, answer) in ALWAYS {
+        routes = routes.route(route, get(move |state, headers, query| always(state, headers, query, answer)));
+    }
     for route in PUSH_ROUTES {
         routes = routes.route(route, any(push));
     }
@@ -63,17 +71,10 @@ pub(super) fn routes() -> Router<Arc<Host>> {
     routes
 }
 
-/// Makes sure that an administrator asks.
-async fn admin(host: Arc<Host>, headers: HeaderMap, query: Option<&str>) -> Result<Caller, HttpError> {
-    let caller = Caller::of(host, headers, query).await?;
-    caller.check_admin()?;
-    Ok(caller)
-}
-
-/// The same where the key stands in the body, which the older routes do.
+/// An administrator whose key may stand in the body, as in the older routes.
 async fn admin_by_body(host: Arc<Host>, headers: HeaderMap, body: Body) -> Result<Caller, HttpError> {
-    if headers.contains_key(axum::http::header::AUTHORIZATION) {
-        return admin(host, headers, None).await;
+    if headers.contains_key(AUTHORIZATION) {
+        return Caller::admin(host, headers, None).await;
     }
     let read = Limited::new(body, host.config.body_bytes_max).collect().await.ok();
     let body: Json = read.and_then(|read| serde_json::from_slice(&read.to_bytes()).ok()).unwrap_or_default();
@@ -103,6 +104,16 @@ async fn run_test_function(State(host): State<Arc<Host>>, headers: HeaderMap, bo
     ))
 }
 
+async fn always(
+    State(host): State<Arc<Host>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    answer: &'static str,
+) -> Answered {
+    Caller::admin(host, headers, query.as_deref()).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], answer).into_response())
+}
+
 async fn absent(
     State(host): State<Arc<Host>>,
     headers: HeaderMap,
@@ -110,44 +121,23 @@ async fn absent(
     uri: Uri,
     why: &'static str,
 ) -> Answered {
-    admin(host, headers, query.as_deref()).await?;
+    Caller::admin(host, headers, query.as_deref()).await?;
     Err(HttpError::bad_request("NotSupported", format!("{} is not done here: {why}.", uri.path())))
 }
 
 /// Tells tools nothing of the shapes of documents but that there are tables.
 async fn shapes(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let caller = admin(host, headers, query.as_deref()).await?;
+    let caller = Caller::admin(host, headers, query.as_deref()).await?;
     let shapes: serde_json::Map<String, Json> =
         caller.host.engine.table_names().into_iter().map(|name| (name, json!({"type": "Unknown"}))).collect();
     Ok(axum::Json(shapes).into_response())
 }
 
 async fn canonical_urls(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    let caller = admin(host, headers, query.as_deref()).await?;
+    let caller = Caller::admin(host, headers, query.as_deref()).await?;
     let facts = caller.host.executor.facts();
     let urls = json!({"convexCloudUrl": facts.cloud_origin, "convexSiteUrl": facts.site_origin});
     Ok(axum::Json(urls).into_response())
-}
-
-async fn deployment_info(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    admin(host, headers, query.as_deref()).await?;
-    Ok(axum::Json(json!({"kind": "selfHosted"})).into_response())
-}
-
-async fn usage_limits(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    admin(host, headers, query.as_deref()).await?;
-    Ok(axum::Json(json!({"usageLimits": []})).into_response())
-}
-
-/// Usage is counted by what bills for it; here nobody does.
-async fn usage(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    admin(host, headers, query.as_deref()).await?;
-    Ok(axum::Json(json!({"metrics": {}, "seedStatus": "complete"})).into_response())
-}
-
-async fn log_streams(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
-    admin(host, headers, query.as_deref()).await?;
-    Ok(axum::Json(json!([])).into_response())
 }
 
 /// Charts of the official dashboard: no data.
@@ -157,7 +147,7 @@ async fn app_metrics(
     RawQuery(query): RawQuery,
     uri: Uri,
 ) -> Answered {
-    admin(host, headers, query.as_deref()).await?;
+    Caller::admin(host, headers, query.as_deref()).await?;
     let empty = if uri.path().ends_with("/function_concurrency") { json!({}) } else { json!([]) };
     Ok(axum::Json(empty).into_response())
 }
