@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 
 use super::config::Algorithm;
 use super::json::Members;
+use super::rejection::shown;
 
 /// How many keys of a set are looked at.
 ///
@@ -172,8 +173,7 @@ impl KeySet {
         let mut text = match self.keys.len() {
             0 => "no usable key".to_owned(),
             _ => {
-                let named: Vec<String> =
-                    self.ids().iter().take(NAMED_MAX).map(|id| super::rejection::shown(id)).collect();
+                let named: Vec<String> = self.ids().iter().take(NAMED_MAX).map(|id| shown(id)).collect();
                 named.join(", ")
             }
         };
@@ -204,7 +204,7 @@ fn read_key(text: &str) -> Result<Key, String> {
     if let Some(purpose) = string("use")?
         && purpose != "sig"
     {
-        return Err(format!("its \"use\" is {purpose:?}"));
+        return Err(format!("its \"use\" is {}", shown(&purpose)));
     }
     let kind = string("kty")?.ok_or("it has no \"kty\"")?;
     let curve = string("crv")?.unwrap_or_default();
@@ -212,7 +212,8 @@ fn read_key(text: &str) -> Result<Key, String> {
         ("RSA", _) => (Signing::Rs256, rsa(&bytes("n")?, &bytes("e")?)?),
         ("EC", "P-256") => (Signing::Es256, p256(&bytes("x")?, &bytes("y")?)?),
         ("OKP", "Ed25519") => (Signing::EdDsa, ed25519(&bytes("x")?)?),
-        _ => return Err(format!("keys of kind {} {} are not supported", super::rejection::shown(&kind), curve)),
+        (kind, "") => return Err(format!("keys of kind {} are not supported", shown(kind))),
+        (kind, curve) => return Err(format!("keys of kind {} {} are not supported", shown(kind), shown(curve))),
     };
     Ok(Key { kid: string("kid")?, alg: string("alg")?, signing, public })
 }
