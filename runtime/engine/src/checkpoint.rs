@@ -25,6 +25,15 @@ struct Taken {
     entries: Vec<(u32, Vec<Key>)>,
 }
 
+impl Taken {
+    /// In the order of the base: what is written together then lies together, on few pages. In the order in which the
+    /// keys were written, nearly every row would rewrite a page of its own.
+    fn sort(&mut self) {
+        self.documents.sort_unstable();
+        self.entries.iter_mut().for_each(|(_, keys)| keys.sort_unstable());
+    }
+}
+
 /// Runs as long as the engine lives.
 pub(crate) async fn run(shared: Weak<Shared>, wakes: Arc<Wakes>) {
     loop {
@@ -53,7 +62,8 @@ pub(crate) async fn checkpoint(shared: &Shared) -> Result<(), StorageError> {
         return Ok(());
     }
     let log_bytes = shared.log_bytes.load(Ordering::Relaxed);
-    let taken: Vec<Taken> = shared.catalog().iter().map(take).collect();
+    let mut taken: Vec<Taken> = shared.catalog().iter().map(take).collect();
+    taken.iter_mut().for_each(Taken::sort);
     let moved = move_to_base(shared, &taken, base, to).await;
     if moved.is_ok() {
         // Before anything is let go of: see `load.rs`.
