@@ -83,7 +83,8 @@ impl CommitState {
     /// What waits to be logged.
     pub fn take_pending(&mut self) -> Option<(Timestamp, BatchBytes)> {
         let last = self.pending_last.take()?;
-        Some((last, std::mem::take(&mut self.pending)))
+        let next = self.pending.next();
+        Some((last, std::mem::replace(&mut self.pending, next)))
     }
 
     fn push(&mut self, commit: Commit, bytes: &CommitBytes) {

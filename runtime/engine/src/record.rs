@@ -97,6 +97,9 @@ impl CommitBytes {
     }
 }
 
+/// Most room that a batch is given in advance, bytes.
+const ROOM_MAX: usize = 1 << 20;
+
 /// Commits on their way to the log.
 #[derive(Debug)]
 pub(crate) struct BatchBytes(Vec<u8>);
@@ -108,6 +111,14 @@ impl Default for BatchBytes {
 }
 
 impl BatchBytes {
+    /// An empty one with room for as much as this has: batches under the same load are about as long, and growing
+    /// copies all of it several times.
+    pub fn next(&self) -> Self {
+        let mut bytes = Vec::with_capacity(self.0.len().min(ROOM_MAX));
+        bytes.resize(BATCH_HEAD, 0);
+        BatchBytes(bytes)
+    }
+
     pub fn push(&mut self, ts: Timestamp, commit: &CommitBytes) {
         let len = u32::try_from(commit.0.len()).expect("limits of a transaction are far below 4 GiB");
         self.0.extend_from_slice(&ts.0.to_le_bytes());
