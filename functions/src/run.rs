@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use futures::future::BoxFuture;
 use futures::lock::MutexGuard;
@@ -44,8 +44,8 @@ pub struct RunInputs {
     pub identity: Option<Arc<UserIdentity>>,
     /// Whole milliseconds since the epoch, the same all through the run.
     pub now_ms: u64,
-    /// Where the run's random numbers start.
-    pub seed: u64,
+    /// Gives the number where the run's random numbers start; asked once, by a run that wants any.
+    pub seeds: Seeds,
     /// Where a paginated query ended when it ran last.
     pub journal: Option<Arc<str>>,
     /// Told of each log line when it is written; lines are in the report all the same.
@@ -58,6 +58,9 @@ pub struct RunInputs {
 
 /// Values of variables by name.
 pub type BuiltIns = BTreeMap<String, String>;
+
+/// Gives seeds of random numbers.
+pub type Seeds = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Told of log lines, each as clients read it; must not block.
 pub type OnLog = Arc<dyn Fn(&str) + Send + Sync>;
@@ -84,7 +87,7 @@ struct Shared {
     inputs: RunInputs,
     observed_identity: AtomicBool,
     observed_time: AtomicBool,
-    random: AtomicU64,
+    random: OnceLock<AtomicU64>,
     state: Mutex<RunState>,
 }
 
@@ -112,7 +115,7 @@ impl Run {
     /// Begins a run.
     pub fn new(inputs: RunInputs) -> Arc<Self> {
         let shared = Shared {
-            random: AtomicU64::new(inputs.seed),
+            random: OnceLock::new(),
             inputs,
             observed_identity: AtomicBool::new(false),
             observed_time: AtomicBool::new(false),
@@ -214,7 +217,8 @@ impl Run {
     /// The next random number of the run: `SplitMix64`, whose state is a counter, so that it needs no lock.
     pub(crate) fn random(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self.shared.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        let random = self.shared.random.get_or_init(|| AtomicU64::new((self.shared.inputs.seeds)()));
+        let mut z = random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use syncline_engine::{Access, At, BeginError, BeginOptions, Engine, Random, Spawn, Transaction};
 use syncline_functions::registry::{Function, FunctionError, FunctionKind, Registry, Visibility};
-use syncline_functions::run::{Run, RunInputs, RunReport};
+use syncline_functions::run::{Run, RunInputs, RunReport, Seeds};
 use syncline_functions::tx::{DbError, Tx};
 use syncline_schema::{FunctionPath, Timestamp};
 
@@ -56,6 +56,7 @@ struct Inner {
     /// The functions by every spelling that clients use, so that a call parses no path.
     spellings: HashMap<String, Arc<FunctionPath>>,
     guard: Guard,
+    seeds: Seeds,
     ports: ExecutorPorts,
     config: Arc<Config>,
     permits: tokio::sync::Semaphore,
@@ -89,12 +90,13 @@ impl Executor {
     pub(crate) fn new(engine: Engine, facts: Facts, config: Arc<Config>, ports: ExecutorPorts) -> Self {
         let registry = facts.functions.clone();
         let guard = Guard { clock: ports.clock.clone(), timer: ports.timer.clone() };
+        let seeds = seeds(ports.random.clone());
         let permits = tokio::sync::Semaphore::new(config.functions_at_once_max);
         let spellings = spellings(&registry);
         let system = Arc::new(system::registry());
         let log = Arc::new(FunctionLog::new(ports.clock.clone()));
         let facts = Arc::new(facts);
-        let inner = Inner { engine, registry, system, facts, log, spellings, guard, ports, config, permits };
+        let inner = Inner { engine, registry, system, facts, log, spellings, guard, seeds, ports, config, permits };
         Executor { inner: Arc::new(inner) }
     }
 
@@ -111,6 +113,11 @@ impl Executor {
     /// Runs a future on the threads for functions.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.inner.ports.functions.spawn("call", Box::pin(future));
+    }
+
+    /// Milliseconds of the monotonic clock.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.ports.clock.monotonic_ms()
     }
 
     /// Runs a query at a timestamp.
@@ -205,7 +212,7 @@ impl Executor {
             registry: self.registry_of(found.owner).clone(),
             identity: call.identity.user().cloned(),
             now_ms: started_ns / 1_000_000,
-            seed: self.seed(),
+            seeds: self.inner.seeds.clone(),
             journal,
             on_log: None,
             built_ins: self.inner.facts.built_ins.clone(),
@@ -236,12 +243,6 @@ impl Executor {
         }
         Ok(value)
     }
-
-    fn seed(&self) -> u64 {
-        let mut bytes = [0; 8];
-        self.inner.ports.random.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
-    }
 }
 
 impl SystemError {
@@ -252,6 +253,14 @@ impl SystemError {
             DbError::Refused { message, .. } => SystemError::Storage(message.as_str().into()),
         }
     }
+}
+
+fn seeds(random: Arc<dyn Random>) -> Seeds {
+    Arc::new(move || {
+        let mut bytes = [0; 8];
+        random.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    })
 }
 
 /// `m:f`, `m.js:f`, and for a default export `m` and `m.js`.

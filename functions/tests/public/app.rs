@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use syncline::auth::UserIdentity;
 use syncline::registry::{FunctionError, Registry};
-use syncline::run::{Run, RunInputs, RunReport};
+use syncline::run::{Run, RunInputs, RunReport, Seeds};
 use syncline::{Error, MutationCtx, QueryCtx, Result, Table, functions, schema};
 use syncline_schema::{Doc, FunctionPath, Id, Schema};
 
@@ -144,6 +144,11 @@ pub struct App {
     pub seed: u64,
 }
 
+/// Seeds that are all the same.
+pub fn seeds(seed: u64) -> Seeds {
+    Arc::new(move || seed)
+}
+
 impl App {
     /// Without documents, nobody signed in.
     pub fn new() -> Self {
@@ -169,7 +174,7 @@ impl App {
             registry: self.registry.clone(),
             identity: self.identity.clone(),
             now_ms: 1_700_000_000_123,
-            seed: self.seed,
+            seeds: seeds(self.seed),
             journal: self.journal.clone(),
             on_log: None,
             built_ins: Arc::default(),

@@ -11,7 +11,7 @@ use syncline::tx::Variables;
 use syncline::{ActionCtx, AppError, MutationCtx, QueryCtx, Result};
 use syncline_schema::{FunctionPath, Value};
 
-use crate::app::{App, Message, failure, message, messages};
+use crate::app::{App, Message, failure, message, messages, seeds};
 
 pub mod nesting {
     use super::*;
@@ -207,7 +207,7 @@ fn each_call_of_an_action_goes_through_its_caller() {
         registry: registry.clone(),
         identity: None,
         now_ms: 0,
-        seed: 0,
+        seeds: seeds(0),
         journal: None,
         on_log: None,
         built_ins: Arc::default(),

@@ -12,7 +12,7 @@ use syncline::users::{self, User};
 use syncline::{ActionCtx, AppError, Doc, MutationCtx, QueryCtx, Result, action, mutation, query};
 use syncline_schema::FunctionPath;
 
-use crate::app::{App, Message, failure, message};
+use crate::app::{App, Message, failure, message, seeds};
 
 pub mod guarded {
     use super::*;
@@ -278,7 +278,7 @@ fn actions_are_guarded_by_what_needs_no_database() {
             registry: app.registry.clone(),
             identity,
             now_ms: 0,
-            seed: 0,
+            seeds: seeds(0),
             journal: None,
             on_log: None,
             built_ins: Arc::default(),

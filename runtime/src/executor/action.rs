@@ -31,7 +31,7 @@ impl Executor {
             registry: self.inner.registry.clone(),
             identity: call.identity.user().cloned(),
             now_ms: started_ns / 1_000_000,
-            seed: self.seed(),
+            seeds: self.inner.seeds.clone(),
             journal: None,
             // Actions run for long: whoever follows the log sees their lines as they come.
             on_log: Some(Arc::new(move |line: &str| log.progress(&called, line))),
