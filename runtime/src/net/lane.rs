@@ -4,12 +4,18 @@
 //! client that has forty in flight.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use syncline_client_protocol::RequestId;
 
 use super::connection::{Inbox, Note};
 use crate::executor::{Call, Executor};
+
+/// The session is told of so many mutations together: to wake it for each costs as much as a short mutation. Its
+/// client gets no answer sooner, because that waits for the disk.
+const TOLD_AT_ONCE_MAX: usize = 16;
 
 /// See the module. Dropped, it begins no other mutation; the one that runs goes on to its end.
 pub(super) struct Lane {
@@ -38,13 +44,8 @@ impl Lane {
             return;
         }
         drop(queue);
-        let (executor, inbox, queue) = (self.executor.clone(), self.inbox.clone(), self.queue.clone());
-        self.executor.spawn(async move {
-            while let Some((request, call)) = next(&queue) {
-                let ran = executor.mutation(&call).await;
-                inbox.put(Note::MutationDone { request, token: call.request, ran });
-            }
-        });
+        let server = Server { inbox: self.inbox.clone(), queue: self.queue.clone(), done: Vec::new() };
+        self.executor.spawn(server.run(self.executor.clone()));
     }
 }
 
@@ -55,11 +56,53 @@ impl Drop for Lane {
     }
 }
 
-fn next(queue: &Mutex<Queue>) -> Option<(RequestId, Call)> {
-    let mut queue = lock(queue);
-    let next = queue.waiting.pop_front();
-    queue.is_served = next.is_some();
-    next
+/// The task that runs what waits.
+struct Server {
+    inbox: Inbox,
+    queue: Arc<Mutex<Queue>>,
+    /// Mutations that have ended and that the session does not know of.
+    done: Vec<Note>,
+}
+
+impl Server {
+    async fn run(mut self, executor: Executor) {
+        let mut told_ms = executor.now_ms();
+        while let Some((request, call)) = self.next() {
+            let mut running = pin!(executor.mutation(&call));
+            let ran = match futures::poll!(running.as_mut()) {
+                Poll::Ready(ran) => ran,
+                Poll::Pending => {
+                    self.tell();
+                    running.await
+                }
+            };
+            self.done.push(Note::MutationDone { request, token: call.request, ran });
+            let now_ms = executor.now_ms();
+            if self.done.len() == TOLD_AT_ONCE_MAX || now_ms > told_ms {
+                self.tell();
+                told_ms = now_ms;
+            }
+        }
+    }
+
+    /// The next mutation. When there is none, the session has been told of all.
+    fn next(&mut self) -> Option<(RequestId, Call)> {
+        let next = lock(&self.queue).waiting.pop_front();
+        if next.is_some() {
+            return next;
+        }
+        self.tell();
+        let mut queue = lock(&self.queue);
+        let next = queue.waiting.pop_front();
+        queue.is_served = next.is_some();
+        next
+    }
+
+    fn tell(&mut self) {
+        for note in self.done.drain(..) {
+            self.inbox.put(note);
+        }
+    }
 }
 
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
