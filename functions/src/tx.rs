@@ -161,6 +161,10 @@ pub struct Usage {
     pub documents_written: u64,
     /// Bytes of documents written.
     pub bytes_written: u64,
+    /// Bytes of the index keys that led to the documents read.
+    pub index_bytes_read: u64,
+    /// Bytes of the index keys that came and went with the documents written.
+    pub index_bytes_written: u64,
 }
 
 /// The most that a transaction may use.

@@ -13,6 +13,7 @@ mod mutation;
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use syncline_engine::{Access, At, BeginError, BeginOptions, Engine, Random, Spawn, Transaction};
@@ -26,7 +27,7 @@ use crate::config::{Config, FUNCTION_VALUE_BYTES_MAX};
 use crate::function_log::{ExecutionId, FunctionLog};
 use crate::system::{self, Facts};
 pub use call::{ActionRun, Call, MutationRun, QueryRun, SystemError, encoded, failure, shown};
-use guard::{Guard, TimeLimits};
+use guard::{Ended, Guard, TimeLimits};
 
 /// What the executor takes from the world.
 pub struct ExecutorPorts {
@@ -83,6 +84,7 @@ struct Ran {
     report: RunReport,
     execution: ExecutionId,
     started_ns: u64,
+    own: Duration,
 }
 
 impl Executor {
@@ -222,26 +224,22 @@ impl Executor {
             own: Some(self.inner.config.function_own_time_max),
             wall: self.inner.config.function_wall_time_max,
         };
-        let value = self.guarded(found, run.clone(), call.args.clone(), limits).await;
+        let Ended { value, own } = self.guarded(found, run.clone(), call.args.clone(), limits).await;
         let report = run.report();
         call.print_log_lines(&report.log_lines);
-        Ran { value, report, execution: self.inner.log.begin(), started_ns }
+        Ran { value, report, execution: self.inner.log.begin(), started_ns, own }
     }
 
-    async fn guarded(
-        &self,
-        found: &Found<'_>,
-        run: Arc<Run>,
-        args: Arc<str>,
-        limits: TimeLimits,
-    ) -> Result<String, FunctionError> {
+    async fn guarded(&self, found: &Found<'_>, run: Arc<Run>, args: Arc<str>, limits: TimeLimits) -> Ended {
         let handler = found.function.handler;
         let started: BoxFuture<'static, _> = Box::pin(async move { handler(run, args).await });
-        let value = self.inner.guard.call(&found.path, found.function.kind, limits, started).await?;
-        if value.len() > FUNCTION_VALUE_BYTES_MAX {
-            return Err(errors::too_large(&found.path, "result", value.len(), FUNCTION_VALUE_BYTES_MAX));
+        let mut ended = self.inner.guard.call(&found.path, found.function.kind, limits, started).await;
+        if let Ok(value) = &ended.value
+            && value.len() > FUNCTION_VALUE_BYTES_MAX
+        {
+            ended.value = Err(errors::too_large(&found.path, "result", value.len(), FUNCTION_VALUE_BYTES_MAX));
         }
-        Ok(value)
+        ended
     }
 }
 

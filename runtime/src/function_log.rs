@@ -9,6 +9,7 @@ mod json;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use syncline_functions::registry::FunctionKind;
 use syncline_functions::tx::Usage;
@@ -36,22 +37,33 @@ pub enum Origin {
     Action(ExecutionId),
 }
 
-/// Who called, as the log tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IdentityKind {
+/// Who called, as the log tells it: users by their token identifier and not with all their claims, of which there is no
+/// telling how large they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
     Anonymous,
-    User,
+    User(Arc<str>),
     Admin,
-    ActingAs,
+    ActingAs(Arc<str>),
 }
 
-impl From<&Identity> for IdentityKind {
+impl Caller {
+    /// The user whose eyes the call saw with.
+    pub(crate) fn user(&self) -> Option<&str> {
+        match self {
+            Caller::User(user) | Caller::ActingAs(user) => Some(user),
+            Caller::Anonymous | Caller::Admin => None,
+        }
+    }
+}
+
+impl From<&Identity> for Caller {
     fn from(identity: &Identity) -> Self {
         match identity {
-            Identity::Anonymous => IdentityKind::Anonymous,
-            Identity::User(_) => IdentityKind::User,
-            Identity::Admin => IdentityKind::Admin,
-            Identity::ActingAs(_) => IdentityKind::ActingAs,
+            Identity::Anonymous => Caller::Anonymous,
+            Identity::User(user) => Caller::User(user.token_identifier.as_str().into()),
+            Identity::Admin => Caller::Admin,
+            Identity::ActingAs(user) => Caller::ActingAs(user.token_identifier.as_str().into()),
         }
     }
 }
@@ -66,7 +78,7 @@ pub(crate) struct Called {
     pub(crate) request: Option<RequestToken>,
     pub(crate) execution: ExecutionId,
     pub(crate) origin: Origin,
-    pub(crate) identity: IdentityKind,
+    pub(crate) caller: Caller,
 }
 
 /// A mutation that lost to another one and runs again.
@@ -83,6 +95,8 @@ pub(crate) struct Lost {
 pub(crate) struct Completion {
     pub(crate) called: Called,
     pub(crate) started_ns: u64,
+    /// Time that the function's own code took, without what it waited; none when it was not run.
+    pub(crate) own: Option<Duration>,
     pub(crate) lines: Vec<String>,
     pub(crate) error: Option<Box<str>>,
     pub(crate) usage: Usage,
@@ -118,7 +132,7 @@ impl Part {
             }
             Event::Progress(_, line) => line.len(),
         };
-        size_of::<Part>() + text
+        size_of::<Part>() + self.called().caller.user().map_or(0, str::len) + text
     }
 
     fn called(&self) -> &Called {
@@ -303,9 +317,10 @@ mod tests {
                 request: None,
                 execution: log.begin(),
                 origin: Origin::Socket,
-                identity: IdentityKind::Anonymous,
+                caller: Caller::Anonymous,
             },
             started_ns: 0,
+            own: None,
             lines: vec![line.to_owned()],
             error: None,
             usage: Usage::default(),
@@ -348,6 +363,13 @@ mod tests {
         let kept = log.after(0.0).0;
         assert!(kept.iter().map(|part| part.bytes()).sum::<usize>() <= LOGGED_BYTES_MAX);
         assert!(kept.len() >= LOGGED_BYTES_MAX / (2 << 20), "the newest stay: {}", kept.len());
+        for _ in 0..100 {
+            let mut named = completion(&log, "");
+            named.called.caller = Caller::User("x".repeat(1 << 20).into());
+            log.completed(named);
+        }
+        let kept = log.after(0.0).0;
+        assert!(kept.len() <= LOGGED_BYTES_MAX >> 20, "those who called take room too: {}", kept.len());
         assert_eq!(log.state().bytes, kept.iter().map(|part| part.bytes()).sum::<usize>());
     }
 }

@@ -14,6 +14,10 @@ pub trait Clock: Send + Sync {
     fn wall_ns(&self) -> u64;
     /// Milliseconds since some fixed moment; never goes back.
     fn monotonic_ms(&self) -> u64;
+    /// The same in nanoseconds, as far as the clock can tell them.
+    fn monotonic_ns(&self) -> u64 {
+        self.monotonic_ms() * 1_000_000
+    }
 }
 
 /// Waits. Used only while the storage fails, and by those who wait for a [turn](crate::ExclusiveTurn) to end.

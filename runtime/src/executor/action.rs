@@ -39,11 +39,11 @@ impl Executor {
             host: None,
         });
         let limits = TimeLimits { own: None, wall: self.inner.config.action_wall_time_max };
-        let outcome = self.guarded(&found, run.clone(), call.args.clone(), limits).await;
-        self.log_action(call, execution, started_ns, &outcome);
+        let ended = self.guarded(&found, run.clone(), call.args.clone(), limits).await;
+        self.log_action(call, execution, started_ns, &ended);
         let log_lines = run.report().log_lines;
         call.print_log_lines(&log_lines);
-        ActionRun { outcome: outcome.map(Into::into), log_lines }
+        ActionRun { outcome: ended.value.map(Into::into), log_lines }
     }
 }
 

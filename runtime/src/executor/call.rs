@@ -50,7 +50,7 @@ impl Call {
             request: Some(self.request),
             execution,
             origin: self.origin,
-            identity: (&self.identity).into(),
+            caller: (&self.identity).into(),
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Guarded {
     clock: Arc<dyn Clock>,
     timer: Arc<dyn Timer>,
     limits: TimeLimits,
-    own_ms: u64,
+    own: Duration,
     /// Set up when the call first has to wait: most calls end at their first poll.
     deadline: Option<BoxFuture<'static, ()>>,
 }
@@ -67,7 +67,7 @@ impl Guard {
             clock: self.clock.clone(),
             timer: self.timer.clone(),
             limits,
-            own_ms: 0,
+            own: Duration::ZERO,
             deadline: None,
         }
     }
@@ -75,13 +75,13 @@ impl Guard {
 
 impl Guarded {
     fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Result<String, FunctionError>> {
-        let started_ms = self.clock.monotonic_ms();
+        let started_ns = self.clock.monotonic_ns();
         let slot = worker_slot();
-        slot.enter(&self.path, started_ms);
+        slot.enter(&self.path, started_ns / 1_000_000);
         let call = &mut self.call;
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
         slot.leave();
-        self.own_ms += self.clock.monotonic_ms().saturating_sub(started_ms);
+        self.own += Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(started_ns));
         match polled {
             Ok(poll) => poll,
             Err(panic) => Poll::Ready(Err(errors::panicked(&self.path, &*panic))),
@@ -90,16 +90,30 @@ impl Guarded {
 
     fn over_own_time(&self) -> Option<FunctionError> {
         let limit = self.limits.own?;
-        let used = u128::from(self.own_ms);
-        (used > limit.as_millis()).then(|| errors::own_time_over(&self.path, used, limit.as_millis()))
+        (self.own > limit).then(|| errors::own_time_over(&self.path, self.own.as_millis(), limit.as_millis()))
     }
 }
 
-impl Future for Guarded {
-    type Output = Result<String, FunctionError>;
+/// How a call ended.
+pub struct Ended {
+    /// Its result.
+    pub value: Result<String, FunctionError>,
+    /// Time that its own code took, without what it waited.
+    pub own: Duration,
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+impl Future for Guarded {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let polled = self.poll_limited(cx);
+        polled.map(|value| Ended { value, own: self.own })
+    }
+}
+
+impl Guarded {
+    fn poll_limited(&mut self, cx: &mut Context<'_>) -> Poll<Result<String, FunctionError>> {
+        let this = self;
         let polled = this.poll_call(cx);
         if let Some(error) = this.over_own_time() {
             return Poll::Ready(Err(error));

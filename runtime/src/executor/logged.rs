@@ -6,6 +6,7 @@ use syncline_engine::{Conflict, Transaction};
 use syncline_functions::registry::{FunctionError, FunctionKind};
 use syncline_functions::tx::{Tx, Usage};
 
+use super::guard::Ended;
 use super::{Call, Executor, Found, Owner, Ran};
 use crate::function_log::{Called, Completion, ExecutionId, Lost, Origin};
 use crate::identity::Identity;
@@ -51,6 +52,7 @@ impl Executor {
             called: call.called(kind, log.begin()),
             started_ns: self.inner.ports.clock.wall_ns(),
             lines: Vec::new(),
+            own: None,
             error: Some(text_of(error)),
             usage: Usage::default(),
             return_bytes: None,
@@ -72,10 +74,11 @@ impl Executor {
                 request: None,
                 execution: log.begin(),
                 origin: Origin::Socket,
-                identity: identity.into(),
+                caller: identity.into(),
             },
             started_ns: self.inner.ports.clock.wall_ns(),
             lines: Vec::new(),
+            own: None,
             error: None,
             usage: Usage::default(),
             return_bytes: None,
@@ -90,15 +93,16 @@ impl Executor {
         call: &Call,
         execution: ExecutionId,
         started_ns: u64,
-        outcome: &Result<String, FunctionError>,
+        Ended { value, own }: &Ended,
     ) {
         self.inner.log.completed(Completion {
             called: call.called(FunctionKind::Action, execution),
             started_ns,
             lines: Vec::new(),
-            error: outcome.as_ref().err().map(text_of),
+            own: Some(*own),
+            error: value.as_ref().err().map(text_of),
             usage: Usage::default(),
-            return_bytes: outcome.as_ref().ok().map(String::len),
+            return_bytes: value.as_ref().ok().map(String::len),
             cached: false,
             lost: None,
         });
@@ -110,6 +114,7 @@ fn completion(call: &Call, kind: FunctionKind, ran: &Ran, tx: &Transaction) -> C
         called: call.called(kind, ran.execution),
         started_ns: ran.started_ns,
         lines: ran.report.log_lines.clone(),
+        own: Some(ran.own),
         error: ran.value.as_ref().err().map(text_of),
         usage: tx.usage(),
         return_bytes: ran.value.as_ref().ok().map(String::len),

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 use syncline_functions::registry::FunctionKind;
 use syncline_schema::FunctionPath;
 
-use super::{Called, Completion, Event, ExecutionId, IdentityKind, Lost, Origin, Part};
+use super::{Called, Caller, Completion, Event, ExecutionId, Lost, Origin, Part};
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +29,14 @@ impl Part {
                 "logLines": [line_json(line, self.stamp_ms, format)],
                 "requestId": request_id(called),
                 "executionId": execution_id(called.execution),
+                "identityType": identity_type(&called.caller),
+                "identity": called.caller.user(),
             }),
         }
     }
 
     fn completion(&self, completion: &Completion, format: LineFormat) -> Json {
-        let Completion { called, started_ns, lines, error, usage, return_bytes, cached, lost } = completion;
+        let Completion { called, started_ns, own, lines, error, usage, return_bytes, cached, lost } = completion;
         let started_ms = *started_ns as f64 / 1e6;
         let lines: Vec<Json> = lines.iter().map(|line| line_json(line, started_ms, format)).collect();
         let parent = match called.origin {
@@ -50,19 +52,20 @@ impl Part {
             "timestamp": self.stamp_ms / 1e3,
             "cachedResult": cached,
             "executionTime": self.ended_ns.saturating_sub(*started_ns) as f64 / 1e9,
-            "userExecutionTime": null,
+            "userExecutionTime": own.map(|own| own.as_secs_f64()),
             "success": null,
             "error": error,
             "requestId": request_id(called),
             "executionId": execution_id(called.execution),
-            "caller": caller(called.origin),
+            "caller": origin(called.origin),
             "parentExecutionId": parent,
             "usageStats": usage_json(usage),
             "returnBytes": return_bytes,
             "occInfo": lost.as_ref().map(lost_json),
             "willRetry": lost.is_some(),
             "executionTimestamp": started_ms / 1e3,
-            "identityType": identity_type(called.identity),
+            "identityType": identity_type(&called.caller),
+            "identity": called.caller.user(),
             "environment": "isolate",
         })
     }
@@ -84,13 +87,14 @@ fn line_json(line: &str, at_ms: f64, format: LineFormat) -> Json {
     })
 }
 
-/// Bytes and documents that this server counts; of what it does not have there are none.
+/// Bytes and documents that this server counts; of what it does not have there are none. `Io` is what the store moves:
+/// documents and index keys.
 fn usage_json(usage: &syncline_functions::tx::Usage) -> Json {
     json!({
         "databaseReadBytes": usage.bytes_read,
         "databaseWriteBytes": usage.bytes_written,
-        "databaseIoReadBytes": usage.bytes_read,
-        "databaseIoWriteBytes": usage.bytes_written,
+        "databaseIoReadBytes": usage.bytes_read + usage.index_bytes_read,
+        "databaseIoWriteBytes": usage.bytes_written + usage.index_bytes_written,
         "databaseReadDocuments": usage.documents_read,
         "databaseWriteDocuments": usage.documents_written,
         "storageReadBytes": 0,
@@ -129,7 +133,7 @@ fn identifier(called: &Called) -> String {
     FunctionPath::parse(&called.path).map_or_else(|_| called.path.to_string(), |path| path.short())
 }
 
-fn caller(origin: Origin) -> &'static str {
+fn origin(origin: Origin) -> &'static str {
     match origin {
         Origin::Socket => "SyncWorker",
         Origin::Http => "HttpApi",
@@ -137,12 +141,12 @@ fn caller(origin: Origin) -> &'static str {
     }
 }
 
-fn identity_type(identity: IdentityKind) -> &'static str {
-    match identity {
-        IdentityKind::Anonymous => "unknown",
-        IdentityKind::User => "user",
-        IdentityKind::Admin => "instance_admin",
-        IdentityKind::ActingAs => "member_acting_user",
+fn identity_type(caller: &Caller) -> &'static str {
+    match caller {
+        Caller::Anonymous => "unknown",
+        Caller::User(_) => "user",
+        Caller::Admin => "instance_admin",
+        Caller::ActingAs(_) => "member_acting_user",
     }
 }
 

@@ -81,7 +81,8 @@ impl Transaction {
     ) -> Result<Option<Document>, DbError> {
         self.check_kept(state)?;
         let Some(stored) = stored else { return Ok(None) };
-        self.count_read(state, &stored, || format!("`get` from table `{}`", table.name))?;
+        let key_bytes = id.internal.0.len();
+        self.count_read(state, &stored, key_bytes, || format!("`get` from table `{}`", table.name))?;
         Ok(Some(document(id, stored)))
     }
 
@@ -182,7 +183,7 @@ impl Transaction {
         self.check_intervals(&state, place)?;
         let mut batch = Batch { rows: Vec::with_capacity(rows.len()), done };
         for row in rows {
-            self.count_read(&mut state, &row.stored, place)?;
+            self.count_read(&mut state, &row.stored, row.key.len(), place)?;
             let id = DocumentId { table: step.index.table, internal: row.id };
             batch.rows.push((row.key, document(id, row.stored)));
         }
@@ -197,10 +198,17 @@ impl Transaction {
         Err(read_limit("TooManyReads", &format!("{max} index intervals"), &place()))
     }
 
-    fn count_read(&self, state: &mut TxState, stored: &Stored, place: impl FnOnce() -> String) -> Result<(), DbError> {
+    fn count_read(
+        &self,
+        state: &mut TxState,
+        stored: &Stored,
+        key_bytes: usize,
+        place: impl FnOnce() -> String,
+    ) -> Result<(), DbError> {
         let limits = &self.shared.config.limits;
         state.usage.documents_read += 1;
         state.usage.bytes_read += u64::from(stored.size);
+        state.usage.index_bytes_read += key_bytes as u64;
         if state.usage.documents_read > limits.documents_read_max {
             let limit = format!("{} documents", limits.documents_read_max);
             return Err(read_limit("TooManyDocumentsRead", &limit, &place()));

@@ -186,7 +186,7 @@ impl Transaction {
                 Some(changed.stored(current.creation_time, keys))
             }
         };
-        self.count_write(state, new.as_ref())?;
+        self.count_write(state, Some(&current), new.as_ref())?;
         state.writes.put(id, table, first.then_some(current), new);
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Transaction {
         self.check_size(&table, &id, new.measure)?;
         let keys = table.keys(&new.text, creation_time, &id).map_err(corrupt)?;
         let new = new.stored(creation_time, keys);
-        self.count_write(&mut state, Some(&new))?;
+        self.count_write(&mut state, None, Some(&new))?;
         state.next_creation_time = Some(creation_time.next_up());
         state.reads.document_written(id);
         state.writes.put(id, &table, None, Some(new));
@@ -289,11 +289,12 @@ impl Transaction {
         Ok(())
     }
 
-    fn count_write(&self, state: &mut TxState, new: Option<&Stored>) -> Result<(), DbError> {
+    fn count_write(&self, state: &mut TxState, old: Option<&Stored>, new: Option<&Stored>) -> Result<(), DbError> {
         let limits = &self.shared.config.limits;
         let usage = &mut state.usage;
         usage.documents_written += 1;
         usage.bytes_written += new.map_or(0, |new| u64::from(new.size));
+        usage.index_bytes_written += moved_key_bytes(old, new);
         let over = |code: &'static str, limit: String| {
             let text = format!("{code}: one mutation may write {limit}. Do the rest in another mutation.");
             Err(DbError::refused(code, text))
@@ -306,6 +307,16 @@ impl Transaction {
         }
         Ok(())
     }
+}
+
+/// Bytes of the index keys that a write removes and adds, that of the document itself included.
+fn moved_key_bytes(old: Option<&Stored>, new: Option<&Stored>) -> u64 {
+    let bytes = |keys: &DocumentKeys| keys.iter().map(|(_, key)| key.len() as u64).sum::<u64>();
+    let moved = match (old.and_then(|old| old.keys.as_ref()), new.and_then(|new| new.keys.as_ref())) {
+        (Some(old), Some(new)) if Arc::ptr_eq(old, new) => 0,
+        (old, new) => old.map_or(0, bytes) + new.map_or(0, bytes),
+    };
+    size_of::<InternalId>() as u64 + moved
 }
 
 /// The new text of a document.
