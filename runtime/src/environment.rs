@@ -72,7 +72,7 @@ impl Environment {
     pub(crate) fn open(engine: Engine, auth: AuthSettings, verifier: Arc<Verifier>) -> Result<Self, ConfigError> {
         let environment = Environment { engine, auth, verifier, changing: Mutex::default() };
         let variables = environment.variables();
-        let config = environment.resolve(&variables)?;
+        let config = environment.auth.resolve_in(&variables)?;
         for name in environment.auth.variables() {
             if let (Some(ours), Ok(process)) = (variables.get(name), std::env::var(name))
                 && *ours != process
@@ -106,7 +106,8 @@ impl Environment {
         let changed: Vec<&str> = changes.keys().map(String::as_str).collect();
         let names = changed.join(", ");
         let after = apply(self.variables(), &changes)?;
-        let config = self.resolve(&after).map_err(|error| ChangeError::refused(error.code, error.at_change_of(&names)));
+        let config =
+            self.auth.resolve_in(&after).map_err(|error| ChangeError::refused(error.code, error.at_change_of(&names)));
         let config = config.inspect_err(|_| tracing::warn!(names, "variables stay as they are: auth needs them so"))?;
         let generation = self.engine.watch_durable().borrow().generation;
         let committed = self.engine.set_environment_variables(changes).await.map_err(|error| match error {
@@ -124,11 +125,6 @@ impl Environment {
         tracing::info!(names, "environment variables changed");
         self.put_into_effect(config);
         Ok(())
-    }
-
-    /// A setting that names a variable takes the deployment's, or else the process's.
-    fn resolve(&self, variables: &Variables) -> Result<AuthConfig, ConfigError> {
-        self.auth.resolve(&|name| variables.get(name).cloned().or_else(|| std::env::var(name).ok()))
     }
 
     fn put_into_effect(&self, config: AuthConfig) {

@@ -3,6 +3,7 @@
 //! [`AuthSettings`] is what an author writes and may refer to environment variables of the deployment;
 //! [`AuthConfig`] is what comes out when they are filled in, and what the verifier works with.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::data_url;
@@ -211,6 +212,14 @@ impl AuthSettings {
     pub fn provider(mut self, provider: impl Into<ProviderSettings>) -> Self {
         self.providers.push(provider.into());
         self
+    }
+
+    /// The same with the variables of a deployment, and those of the process where it has none.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_in(&self, deployment: &BTreeMap<String, String>) -> Result<AuthConfig, ConfigError> {
+        self.resolve(&|name| deployment.get(name).cloned().or_else(|| std::env::var(name).ok()))
     }
 
     /// Fills in the variables and checks every provider. Called again at each change of a variable: on an error

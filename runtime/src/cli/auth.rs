@@ -1,5 +1,6 @@
 //! `auth explain` and `auth check`: what is wrong with a token, or with a provider, before anybody signs in.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -88,9 +89,8 @@ pub(super) async fn run(server: &Server, arguments: Arguments) -> Result<bool, S
 #[expect(clippy::print_stdout, reason = "the explanation is the output")]
 async fn examine(server: &Server, arguments: Arguments) -> Result<bool, Failure> {
     let verifier = |providers: &Providers| {
-        let config = settings(server.auth_settings(), providers)
-            .resolve(&|name| std::env::var(name).ok())
-            .map_err(Failure::Config)?;
+        let config =
+            settings(server.auth_settings(), providers).resolve_in(&BTreeMap::new()).map_err(Failure::Config)?;
         Ok(Verifier::new(config, server.issuer_documents(), Arc::new(SystemClock::new())))
     };
     match arguments.command {

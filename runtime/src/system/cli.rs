@@ -19,14 +19,10 @@ pub(super) fn add_to(registry: &mut Registry) {
     add::<table_size>(registry, "_system/cli/tableSize");
 }
 
-/// All variables that are set, by name.
+/// All variables that are set, by name, as rows. They are kept by name, so that is what names a row; when one was set is
+/// not kept.
 #[query(internal, name = "default")]
 pub(super) async fn variables(ctx: &QueryCtx) -> Result<Value> {
-    all_variables(ctx).await
-}
-
-/// The variables as rows. They are kept by name, so that is what names a row; when one was set is not kept.
-pub(super) async fn all_variables(ctx: &QueryCtx) -> Result<Value> {
     let all = ctx.env.all().await?;
     let row = |(name, value)| json!({"_id": name, "_creationTime": 0, "name": name, "value": value});
     value(&all.into_iter().map(row).collect())

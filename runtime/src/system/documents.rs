@@ -15,12 +15,14 @@ use super::{add, facts, value};
 pub(super) const PAGE_DOCUMENTS_MAX: f64 = 8_000.0;
 /// Most bytes of documents read for one page. Source: http-and-cli 5.3.
 pub(super) const PAGE_BYTES_MAX: f64 = 5e6;
-/// As far as documents are counted, a number. Source: ours; a live query counts again after every change.
+/// As far as documents are counted, a number. Source: ours; nothing keeps count of documents as they come and go, so
+/// that counting reads them, and a live query counts again after every change.
 const COUNTED_MAX: usize = 20_000;
 
 pub(super) fn add_to(registry: &mut Registry) {
     add::<page>(registry, "_system/frontend/paginatedTableDocuments");
     add::<table_size>(registry, "_system/frontend/tableSize");
+    add::<counted>(registry, "_system/syncline/tableSize");
     add::<list_by_id>(registry, "_system/frontend/listById");
 }
 
@@ -68,17 +70,36 @@ fn bad_filters(faults: Vec<(usize, String)>) -> Result<PaginationResult<Value>> 
     })
 }
 
-/// How many documents a table has; a larger one has [`COUNTED_MAX`].
+/// How many documents a table has, as far as they are counted: [`counted`] tells whether these are all.
 #[query(internal, name = "default")]
 pub(super) async fn table_size(ctx: &QueryCtx, table_name: String, component_id: Component) -> Result<f64> {
     drop(component_id);
     size(ctx, &table_name).await
 }
 
-/// See [`table_size`]. A limit of what a query may read can end the count earlier.
+/// See [`table_size`].
 pub(super) async fn size(ctx: &QueryCtx, table: &str) -> Result<f64> {
+    Ok(count(ctx, table).await?.documents)
+}
+
+/// The documents of a table, counted.
+#[derive(Object)]
+pub(crate) struct Counted {
+    documents: f64,
+    /// Whether there are no more.
+    is_all: bool,
+}
+
+/// How many documents a table has at least, and whether these are all.
+#[query(internal, name = "default")]
+pub(super) async fn counted(ctx: &QueryCtx, table_name: String) -> Result<Counted> {
+    count(ctx, &table_name).await
+}
+
+/// Counts up to [`COUNTED_MAX`], or to what a query may read, which large documents reach earlier.
+async fn count(ctx: &QueryCtx, table: &str) -> Result<Counted> {
     let counted = ctx.db.table(table).query().paginate(PaginationOptions::first(COUNTED_MAX)).await?;
-    Ok(counted.page.len() as f64)
+    Ok(Counted { documents: counted.page.len() as f64, is_all: counted.is_done })
 }
 
 /// A document of a table.

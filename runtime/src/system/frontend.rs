@@ -20,7 +20,7 @@ pub(super) fn add_to(registry: &mut Registry) {
     add::<table_mapping>(registry, "_system/frontend/getTableMapping");
     add::<schemas>(registry, "_system/frontend/getSchemas");
     add::<indexes>(registry, "_system/frontend/indexes");
-    add::<variables>(registry, "_system/frontend/listEnvironmentVariables");
+    add::<cli::variables>(registry, "_system/frontend/listEnvironmentVariables");
     add::<providers>(registry, "_system/frontend/listAuthProviders");
     add::<cloud_url>(registry, "_system/frontend/convexCloudUrl");
     add::<site_url>(registry, "_system/frontend/convexSiteUrl");
@@ -101,19 +101,11 @@ pub(super) async fn indexes(
     value(&ready.chain(staged).collect())
 }
 
-/// The variables of the deployment.
-#[query(internal, name = "default")]
-pub(super) async fn variables(ctx: &QueryCtx) -> Result<Value> {
-    cli::all_variables(ctx).await
-}
-
 /// The providers whose tokens are accepted, with the variables filled in as they are now.
 #[query(internal, name = "default")]
 pub(super) async fn providers(ctx: &QueryCtx) -> Result<Value> {
     let variables = ctx.env.all().await?;
-    let of_process = |name: &str| std::env::var(name).ok();
-    let config = facts(ctx)?.auth.resolve(&|name| variables.get(name).cloned().or_else(|| of_process(name)));
-    let config = config.map_err(|error| Error::new(error.to_string()))?;
+    let config = facts(ctx)?.auth.resolve_in(&variables).map_err(|error| Error::new(error.to_string()))?;
     value(&config.providers.iter().map(provider).collect())
 }
 
