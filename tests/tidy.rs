@@ -192,6 +192,29 @@ fn modules_of_the_runtime_look_one_way() {
     none(faults, "cli > replay > server > net > live > executor > system > function_log: imports go to the right only");
 }
 
+/// `tests/server/surface.rs` tries every route of the API without the key, taken from the table of `net/http.rs`. What
+/// stands elsewhere is for everybody, or has a test of its own.
+#[test]
+fn routes_of_the_api_stand_in_its_table() {
+    let elsewhere = [
+        "runtime/src/auth/dev_issuer.rs",
+        "runtime/src/auth/explain_page.rs",
+        "runtime/src/net.rs",
+        "runtime/src/net/dashboard.rs",
+        "runtime/src/net/developer.rs",
+        "runtime/src/net/http/route.rs",
+        "runtime/src/server/metrics.rs",
+    ];
+    let mut faults = Vec::new();
+    for (path, text) in sources("runtime/src") {
+        let adds_route = without_tests(&text).contains(".route(\"") || text.contains(".route_service(");
+        if adds_route && !elsewhere.contains(&path.as_str()) {
+            faults.push(path);
+        }
+    }
+    none(faults, "a route of the API stands in the table of `net/http.rs`, with who may use it");
+}
+
 #[test]
 fn every_limit_has_a_unit_and_a_source() {
     let mut faults = Vec::new();

@@ -20,6 +20,7 @@ mod net;
 pub mod replay;
 mod request;
 mod server;
+pub mod surface;
 mod system;
 
 pub use server::{Embedded, Running, Server, ServerError, Sqlite};

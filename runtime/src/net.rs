@@ -37,6 +37,11 @@ pub(crate) fn routes(host: &Arc<Host>) -> Router {
     http::router(host.clone()).merge(sync).merge(developer::routes(host.clone()))
 }
 
+/// The routes of the API, as a table.
+pub(crate) fn api_routes() -> Vec<crate::surface::Route> {
+    http::routes()
+}
+
 /// The [`routes`] and the dashboard, and `others` where they have nothing.
 pub(crate) fn router(host: &Arc<Host>, others: Option<Router>) -> Router {
     let routes = routes(host).merge(dashboard::router());
@@ -50,7 +55,10 @@ async fn elsewhere(routes: Router, others: Option<Router>, instance_name: String
     let path = request.uri().path().to_owned();
     if !path.contains("//") {
         return match others {
-            _ if path.starts_with("/api/") => unknown_route(&path).into_response(),
+            // A page of another origin has to be able to read that, too.
+            _ if path.starts_with("/api/") => {
+                http::cors::around(request, async |_| unknown_route(&path).into_response()).await
+            }
             Some(others) => others.oneshot(request).await.into_response(),
             None if path == "/" => format!("The deployment {instance_name} is running.\n").into_response(),
             None => not_found(&path).into_response(),

@@ -6,11 +6,12 @@
 mod answer;
 mod body;
 mod console;
-mod cors;
+pub(super) mod cors;
 mod credentials;
 mod environment;
 mod error;
 mod logs;
+mod route;
 mod tools;
 
 use std::sync::Arc;
@@ -19,7 +20,6 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
 use bytes::Bytes;
 use syncline_functions::registry::FunctionKind;
 use syncline_schema::Timestamp;
@@ -29,39 +29,54 @@ use crate::executor::{Call, MutationRun, QueryRun};
 use crate::function_log::Origin;
 use crate::identity::Identity;
 use crate::request::RequestToken;
+use crate::surface::Access::{Administrators, Anyone};
+use crate::surface::Route;
 use answer::{Answer, Outcome};
 use body::{BatchBody, CallBody, RunBody, parse, read};
 pub(super) use error::HttpError;
+use route::Entry;
 
 type Answered = Result<Response, HttpError>;
 
 /// The routes of the API.
 pub(super) fn router(host: Arc<Host>) -> Router {
-    Router::new()
-        .route("/api/query", post(query).get(query_by_address))
-        .route("/api/mutation", post(mutation))
-        .route("/api/action", post(action))
-        .route("/api/function", post(any_function))
-        .route("/api/run/{*path}", post(run))
-        .route("/api/query_ts", post(query_ts))
-        .route("/api/query_at_ts", post(query_at_ts))
-        .route("/api/query_batch", post(query_batch))
-        .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
-        .route("/instance_version", get(|| async { env!("CARGO_PKG_VERSION") }))
-        .route("/instance_name", get(instance_name))
-        .route("/api/check_admin_key", get(check_admin_key))
-        .route("/api/update_environment_variables", post(environment::update))
-        .route("/api/v1/update_environment_variables", post(environment::update))
-        .route("/api/v1/list_environment_variables", get(environment::list))
-        .route("/api/stream_function_logs", get(logs::function_logs))
-        .route("/api/app_metrics/stream_function_logs", get(logs::function_logs))
-        .route("/api/stream_udf_execution", get(logs::executions))
-        .merge(tools::routes())
-        .merge(console::routes())
-        .route("/echo", any(|body: Bytes| async { body }))
+    route::router(table())
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(cors::layer))
         .with_state(host)
+}
+
+/// The same, as a table.
+pub(super) fn routes() -> Vec<Route> {
+    table().iter().map(|entry| entry.route).collect()
+}
+
+fn table() -> Vec<Entry> {
+    let mut table = vec![
+        Entry::post(Anyone, "/api/query", query),
+        Entry::get(Anyone, "/api/query", query_by_address),
+        Entry::post(Anyone, "/api/mutation", mutation),
+        Entry::post(Anyone, "/api/action", action),
+        Entry::post(Administrators, "/api/function", any_function),
+        Entry::post(Anyone, "/api/run/{*path}", run),
+        Entry::post(Anyone, "/api/query_ts", query_ts),
+        Entry::post(Anyone, "/api/query_at_ts", query_at_ts),
+        Entry::post(Anyone, "/api/query_batch", query_batch),
+        Entry::get(Anyone, "/version", async || env!("CARGO_PKG_VERSION")),
+        Entry::get(Anyone, "/instance_version", async || env!("CARGO_PKG_VERSION")),
+        Entry::get(Anyone, "/instance_name", instance_name),
+        Entry::any(Anyone, "/echo", async |body: Bytes| body),
+        Entry::get(Administrators, "/api/check_admin_key", check_admin_key),
+        Entry::post(Administrators, "/api/update_environment_variables", environment::update),
+        Entry::post(Administrators, "/api/v1/update_environment_variables", environment::update),
+        Entry::get(Administrators, "/api/v1/list_environment_variables", environment::list),
+        Entry::get(Administrators, "/api/stream_function_logs", logs::function_logs),
+        Entry::get(Administrators, "/api/app_metrics/stream_function_logs", logs::function_logs),
+        Entry::get(Administrators, "/api/stream_udf_execution", logs::executions),
+    ];
+    table.extend(tools::table());
+    table.extend(console::table());
+    table
 }
 
 async fn instance_name(State(host): State<Arc<Host>>) -> String {

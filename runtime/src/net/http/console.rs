@@ -3,32 +3,33 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::body::{parse, read};
+use super::route::Entry;
 use super::{Answered, Caller};
 use crate::auth::{Check, Explanation, Handshake, Outcome, ProviderCheck, Row, explain};
 use crate::identity::Identity;
 use crate::live::LiveQuery;
 use crate::net::host::Host;
+use crate::surface::Access::Administrators;
 
 /// Most live queries of one answer.
 const QUERIES_MAX: usize = 200;
 
-pub(super) fn routes() -> Router<Arc<Host>> {
-    Router::new()
-        .route("/api/syncline/live_queries", get(live_queries))
-        .route("/api/syncline/health", get(health))
-        .route("/api/syncline/handshakes", get(handshakes))
-        .route("/api/syncline/providers", get(providers))
-        .route("/api/syncline/explain", post(explain_token))
+pub(super) fn table() -> Vec<Entry> {
+    vec![
+        Entry::get(Administrators, "/api/syncline/live_queries", live_queries),
+        Entry::get(Administrators, "/api/syncline/health", health),
+        Entry::get(Administrators, "/api/syncline/handshakes", handshakes),
+        Entry::get(Administrators, "/api/syncline/providers", providers),
+        Entry::post(Administrators, "/api/syncline/explain", explain_token),
+    ]
 }
 
 async fn live_queries(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {

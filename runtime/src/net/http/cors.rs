@@ -12,16 +12,21 @@ use axum::response::{IntoResponse, Response};
 const METHODS: HeaderValue = HeaderValue::from_static("GET,POST,OPTIONS,PATCH,DELETE,PUT");
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("86400");
 
-/// Answers preflights and adds the headers to every answer for a page of another origin.
+/// The rules for the routes of the API.
 pub(super) async fn layer(request: Request, next: Next) -> Response {
+    around(request, async |request| next.run(request).await).await
+}
+
+/// Answers preflights and adds the headers to every answer for a page of another origin.
+pub(in crate::net) async fn around(request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let Some(origin) = request.headers().get(ORIGIN).cloned() else {
-        return next.run(request).await;
+        return answer(request).await;
     };
     let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {
-        next.run(request).await
+        answer(request).await
     };
     allow(response.headers_mut(), origin, asked);
     response

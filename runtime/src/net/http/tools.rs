@@ -4,21 +4,21 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse;
-use axum::routing::{any, get, post};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value as Json, json};
 
 use super::error::HttpError;
+use super::route::Entry;
 use super::{Answered, Caller, credentials};
 use crate::net::authenticate::Credential;
 use crate::net::host::Host;
 use crate::request::RequestToken;
+use crate::surface::Access::Administrators;
 
 /// Routes by which the official tools push code.
 const PUSH_ROUTES: [&str; 6] = [
@@ -53,22 +53,21 @@ const ABSENT: [(&str, &str); 11] = [
     ("/api/v1/update_canonical_url", "set the origins where the server is started: --cloud-origin and --site-origin"),
 ];
 
-pub(super) fn routes() -> Router<Arc<Host>> {
-    let mut routes = Router::new()
-        .route("/api/run_test_function", post(run_test_function))
-        .route("/api/shapes2", get(shapes))
-        .route("/api/v1/get_canonical_urls", get(canonical_urls))
-        .route("/api/app_metrics/{metric}", get(app_metrics));
-    for (route, answer) in ALWAYS {
-        routes = routes.route(route, get(move |state, headers, query| always(state, headers, query, answer)));
-    }
-    for route in PUSH_ROUTES {
-        routes = routes.route(route, any(push));
-    }
-    for (route, why) in ABSENT {
-        routes = routes.route(route, any(move |state, headers, query, uri| absent(state, headers, query, uri, why)));
-    }
-    routes
+pub(super) fn table() -> Vec<Entry> {
+    let mut table = vec![
+        Entry::post(Administrators, "/api/run_test_function", run_test_function),
+        Entry::get(Administrators, "/api/shapes2", shapes),
+        Entry::get(Administrators, "/api/v1/get_canonical_urls", canonical_urls),
+        Entry::get(Administrators, "/api/app_metrics/{metric}", app_metrics),
+    ];
+    table.extend(ALWAYS.map(|(path, answer)| {
+        Entry::get(Administrators, path, move |state, headers, query| always(state, headers, query, answer))
+    }));
+    table.extend(PUSH_ROUTES.map(|path| Entry::any(Administrators, path, push)));
+    table.extend(ABSENT.map(|(path, why)| {
+        Entry::any(Administrators, path, move |state, headers, query, uri| absent(state, headers, query, uri, why))
+    }));
+    table
 }
 
 /// An administrator whose key may stand in the body, as in the older routes.
