@@ -158,7 +158,7 @@ fn chat_server() -> (&'static str, PathBuf) {
 fn in_the_browser(file: &str, pages: &[&str], server: fn() -> (&'static str, PathBuf)) {
     let root = beside("..");
     if let Some(page) = pages.iter().find(|page| !root.join(page).join("dist/index.html").is_file()) {
-        return skip(&format!("a page is not built: run {page}/build.sh"));
+        return skip(&format!("a page is not built: run runtime/build-page.sh {page}"));
     }
     if let Some(command) = node_command(file) {
         let (name, program) = server();

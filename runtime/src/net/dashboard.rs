@@ -37,7 +37,7 @@ const NAMED_BY_CONTENT: &str = "assets/";
 const NOT_BUILT: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=color-scheme content=\"light dark\">\
     <title>Syncline dashboard</title><h1>The dashboard is not in this binary</h1>\
     <p>It is built with Node 20 or later, before the server is:</p>\
-    <pre>runtime/dashboard/build.sh\ncargo build</pre>\
+    <pre>runtime/build-page.sh runtime/dashboard\ncargo build</pre>\
     <p><code>./run</code> does both. Everything else of this server works without it.</p>";
 
 /// The page and its files.
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(response.status(), expected);
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a short page");
         let text = String::from_utf8(bytes.to_vec()).expect("text");
-        let says = if FILES.is_empty() { "runtime/dashboard/build.sh" } else { "<div id=\"root\">" };
+        let says = if FILES.is_empty() { "runtime/build-page.sh runtime/dashboard" } else { "<div id=\"root\">" };
         assert!(text.contains(says), "{text}");
     }
 

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Builds the dashboard into `dist`, where it is out of date; the server's next build takes it into the binary. What it
-# was built from is remembered as checksums, so that a second call costs next to nothing.
+# Builds the page in a folder into its `dist`, where it is out of date. What it was built from is remembered as
+# checksums, so that a second call costs next to nothing. The server's next build takes the dashboard into the binary.
+#
+#   runtime/build-page.sh runtime/dashboard
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+page=${1:?usage: build-page.sh FOLDER}
+cd "$page"
 
 if ! command -v npm >/dev/null; then
-  echo "the dashboard is built with Node 20 or later: install it, or do without (cargo build works, /dashboard then says so)" >&2
+  echo "$page is built with Node 20 or later: install it, or do without (cargo build works, and EXAMPLE=bench ./run has no page)" >&2
   exit 1
 fi
 
@@ -16,10 +19,10 @@ fi
 
 lock=$(cksum package-lock.json)
 if [ "$(cat node_modules/.installed-from 2>/dev/null)" != "$lock" ]; then
-  echo "dashboard: installing its packages"
+  echo "$page: installing its packages"
   npm ci --no-progress --loglevel=error
   echo "$lock" >node_modules/.installed-from
 fi
-echo "dashboard: building"
+echo "$page: building"
 npm run --silent build -- --logLevel warn
 echo "$sources" >dist/.built-from
