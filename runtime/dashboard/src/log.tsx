@@ -18,6 +18,9 @@ interface Part {
   logLines: (LogLine | string)[];
   requestId: string;
   executionId: string;
+  identityType: string;
+  /** The token identifier of the user whose call it was, if it was one's. */
+  identity: string | null;
 }
 
 export interface Completion extends Part {
@@ -28,9 +31,6 @@ export interface Completion extends Part {
   error: string | null;
   success: { status: string } | null;
   caller: string;
-  identityType: string;
-  /** Whose call it was, where the server says more than the type. */
-  identity?: string | null;
   returnBytes: number | null;
   usageStats?: Record<string, number>;
   occInfo?: { tableName?: string | null; retryCount?: number } | null;
@@ -128,10 +128,11 @@ const identityNames: Record<string, string> = {
   system: "the server",
 };
 
-/** Whose call it was: the identity where the server tells it, else what kind of one. */
-export function identityOf(entry: Entry): string {
-  if (entry.kind === "Progress") return "";
-  return entry.identity ?? identityNames[entry.identityType] ?? entry.identityType;
+/** Whose call it was: the user, or what kind of caller; and when an administrator acted as the user, that too. */
+export function identityOf({ identity, identityType }: Entry): string {
+  const kind = identityNames[identityType] ?? identityType;
+  if (identity === null) return kind;
+  return identityType === "user" ? identity : `${identity} (${kind})`;
 }
 
 /** Whether an entry is about the server's own functions, this dashboard's among them. */

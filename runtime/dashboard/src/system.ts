@@ -38,6 +38,12 @@ export interface IndexSpec {
   backfill: { state: string };
 }
 
+/** Documents of a table; there may be more. */
+export interface Counted {
+  documents: number;
+  isAll: boolean;
+}
+
 /** What a mutation of documents says: a refusal is an answer, not an error. */
 export type Changed = { success: true } | { success: false; error: string };
 
@@ -56,7 +62,7 @@ export const system = {
     Root & { table: string; filters: string | null; paginationOpts: PaginationOpts },
     PageOf<Doc | { error: string; filter: number }>
   >("_system/frontend/paginatedTableDocuments"),
-  tableSize: makeFunctionReference<"query", Root & { tableName: string }, number>("_system/frontend/tableSize"),
+  tableSize: makeFunctionReference<"query", { tableName: string }, Counted>("_system/syncline/tableSize"),
   indexes: makeFunctionReference<"query", { tableName: string; tableNamespace: null }, IndexSpec[]>("_system/frontend/indexes"),
   byId: makeFunctionReference<"query", Root & { ids: { id: string; tableName: string }[] }, (Doc | null)[]>(
     "_system/frontend/listById",

@@ -1,18 +1,19 @@
 // Data: the tables, and the documents of one of them as they are this moment.
 import { useEffect, useState } from "react";
-import { useLive } from "../answers";
+import { useAsked, useLive } from "../answers";
 import { Empty, PageHead, Problem } from "../parts/small";
 import { addressOf, follow, go, replace, useRoute } from "../route";
-import { root, system } from "../system";
+import { root, system, type Counted } from "../system";
 import { countOf } from "../time";
 import { validatorOf, type Validator } from "../validators";
 import { useRowKeys } from "../keyboard";
 import { Documents } from "./data/Documents";
 
-/** As far as the server counts documents. */
-const COUNTED_MAX = 20_000;
 /** More tables than this are not listed. */
 const TABLES_MAX = 1000;
+/** Larger tables are counted now and then. */
+const LIVE_COUNT_MAX = 500;
+const COUNT_EVERY_MS = 3000;
 
 export interface TableInfo {
   name: string;
@@ -111,8 +112,17 @@ function TableList({ tables, current }: { tables: TableInfo[]; current: string |
   );
 }
 
+/** Live as long as it costs next to nothing: the server counts again after each change, and reads what it counts. */
 export function TableSize({ name }: { name: string }) {
-  const { value } = useLive(system.tableSize, { ...root, tableName: name });
+  const args = { tableName: name };
+  const [value, setValue] = useState<Counted | undefined>(undefined);
+  const isLarge = value !== undefined && value.documents > LIVE_COUNT_MAX;
+  const live = useLive(system.tableSize, isLarge ? "skip" : args);
+  const asked = useAsked(system.tableSize, isLarge ? args : "skip", COUNT_EVERY_MS);
+  const newest = isLarge ? asked : live.value;
+  useEffect(() => {
+    if (newest !== undefined) setValue(newest);
+  }, [newest]);
   if (value === undefined) return <span className="count" />;
-  return <span className="count">{value < COUNTED_MAX ? countOf(value) : `${countOf(COUNTED_MAX)}+`}</span>;
+  return <span className="count">{value.isAll ? countOf(value.documents) : `${countOf(value.documents)}+`}</span>;
 }

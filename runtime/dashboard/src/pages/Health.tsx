@@ -1,6 +1,6 @@
 // Health: how much the server does, how fast, and what goes wrong; with the last minutes as they were seen here.
 import { useCallback, useState } from "react";
-import { PageHead, Problem } from "../parts/small";
+import { Fact, PageHead, Problem } from "../parts/small";
 import { usePolled, type Health, type Kind } from "../server";
 import { useSession } from "../session";
 import { bytesOf, countOf, msOf, spanOf } from "../time";
@@ -166,10 +166,9 @@ function Store({ health }: { health: Health }) {
         {facts.map(
           ([name, value]) =>
             value !== null && (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-              </div>
+              <Fact key={name} name={name}>
+                {value}
+              </Fact>
             ),
         )}
       </dl>

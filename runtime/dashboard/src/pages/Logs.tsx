@@ -1,8 +1,8 @@
 // Logs: every call as it ends, with what it said.
-import { useEffect, useState, type ReactNode } from "react";
+import { useEffect, useState } from "react";
 import { clearOnEscape, useRowKeys } from "../keyboard";
 import { failureOf, identityOf, isSystem, levelOf, textOf, useLog, type Entry } from "../log";
-import { Choice, Copy, Empty, KindBadge, PageHead, Problem } from "../parts/small";
+import { Choice, Copy, Empty, Fact, KindBadge, PageHead, Problem } from "../parts/small";
 import { addressOf, follow, go, useRoute } from "../route";
 import { bytesOf, clockOf, msOf } from "../time";
 
@@ -65,13 +65,21 @@ export function LogsPage() {
         <Choice label="Level" choices={levels} value={wanted.level} choose={(level) => change({ level })} />
         <label>
           <span>As</span>
-          <select value={wanted.identity} onChange={(event) => change({ identity: event.target.value })}>
-            <option value="">anybody</option>
-            {identities.map((identity) => (
-              <option key={identity}>{identity}</option>
-            ))}
-          </select>
+          <input
+            type="search"
+            list="identities"
+            placeholder="anybody"
+            spellCheck={false}
+            value={wanted.identity}
+            onChange={(event) => change({ identity: event.target.value })}
+            onKeyDown={clearOnEscape(() => change({ identity: "" }))}
+          />
         </label>
+        <datalist id="identities">
+          {identities.map((identity) => (
+            <option key={identity} value={identity} />
+          ))}
+        </datalist>
         <label className="tick">
           <input type="checkbox" checked={wanted.system} onChange={(event) => change({ system: event.target.checked })} />
           <span>The server's own</span>
@@ -100,7 +108,7 @@ export function LogsPage() {
 
 function fits(entry: Entry, { words, level, identity, system }: Wanted): boolean {
   if (!system && isSystem(entry)) return false;
-  if (identity !== "" && identityOf(entry) !== identity) return false;
+  if (!identityOf(entry).toLowerCase().includes(identity.trim().toLowerCase())) return false;
   if (level === "said" && entry.logLines.length === 0) return false;
   if (level === "warn" && failureOf(entry) === null && !entry.logLines.some((line) => ["WARN", "ERROR"].includes(levelOf(line)))) return false;
   if (level === "error" && failureOf(entry) === null) return false;
@@ -182,14 +190,5 @@ function Usage({ stats = {} }: { stats: Record<string, number> | undefined }) {
       {read !== undefined && read > 0 && <Fact name="Read">{`${read} documents, ${bytesOf(stats.databaseReadBytes ?? 0)}`}</Fact>}
       {written !== undefined && written > 0 && <Fact name="Wrote">{`${written} documents, ${bytesOf(stats.databaseWriteBytes ?? 0)}`}</Fact>}
     </>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

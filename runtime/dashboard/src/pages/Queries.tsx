@@ -1,7 +1,7 @@
 // Live queries: what is subscribed to by how many, what it reads, and why it ran again.
-import { useState, type ReactNode } from "react";
+import { useState } from "react";
 import { clearOnEscape, useRowKeys } from "../keyboard";
-import { Empty, KindBadge, PageHead, Problem } from "../parts/small";
+import { Empty, Fact, KindBadge, PageHead, Problem } from "../parts/small";
 import { addressOf, follow } from "../route";
 import { usePolled, type LiveQuery } from "../server";
 import { useSession } from "../session";
@@ -121,14 +121,5 @@ function Row({ query, isFirst }: { query: LiveQuery; isFirst: boolean }) {
         </dl>
       )}
     </li>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

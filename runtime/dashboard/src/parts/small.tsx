@@ -63,6 +63,16 @@ export function PageHead({ title, children }: { title: ReactNode; children?: Rea
   );
 }
 
+/** A name and what there is to say of it, in a list of such. */
+export function Fact({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
 const kindNames: Record<string, string> = { Q: "Query", M: "Mutation", A: "Action", H: "HTTP action" };
 
 /** One letter in a colour for the kind of a function. */

@@ -42,7 +42,7 @@ export function Documents({ table }: { table: TableInfo }) {
       <PageHead
         title={
           <>
-            <span className="cut">{table.name}</span> <TableSize name={table.name} />
+            <span className="cut">{table.name}</span> <TableSize key={table.name} name={table.name} />
           </>
         }
       >
@@ -107,8 +107,9 @@ function usePage(table: string, filters: string | null, cursor: string | null) {
   useEffect(() => {
     if (value === undefined || isStale) return;
     const { length } = value.page;
+    // The first value seen of a page may be a later one, grown already: several that come together are shown as one.
     if (began.current.key !== key) began.current = { key, length };
-    else if (length > PAGE_SIZE || (!value.isDone && length < began.current.length / 2)) setRound(round + 1);
+    if (length > PAGE_SIZE || (!value.isDone && length < began.current.length / 2)) setRound(round + 1);
   }, [value, isStale, key, round]);
   return live;
 }
