@@ -1,46 +1,21 @@
 // The dashboard, as people use it: each page in Chromium, beside an open page of the chat example.
 // `SYNCLINE_SCREENSHOTS` names a folder for pictures of it.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { withBrowser } from "./browser.mjs";
-import { eventually, isChromiumMissing, isMissing, mint, random, Server } from "./support.mjs";
+import { picture, withBrowser } from "./browser.mjs";
+import { say, settled, signIn, write } from "./chat.mjs";
+import { isSomethingMissing, PROGRAM, server } from "./chat-server.mjs";
+import { eventually, mint, random, Server } from "./support.mjs";
 
-const PROGRAM = process.env.SYNCLINE_CHAT_SERVER;
-const SCREENSHOTS = process.env.SYNCLINE_SCREENSHOTS;
 const SIZES = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
-
-let server = null;
-before(async () => {
-  if (PROGRAM) server = await Server.start(PROGRAM);
-});
-after(() => server?.remove());
-
-function isSomethingMissing(t) {
-  return isMissing(t, "SYNCLINE_CHAT_SERVER, the chat example,", PROGRAM) || isChromiumMissing(t);
-}
 
 const at = (path) => `${server.url}/dashboard/${path}`;
 const documents = (page) => page.getByTestId("documents");
 const rowOf = (page, text) => documents(page).locator("tbody tr", { hasText: text });
 const dialog = (page) => page.getByRole("dialog");
-
-async function signIn(chat, name) {
-  await chat.getByRole("button", { name, exact: true }).click();
-  await chat.getByLabel("Message", { exact: true }).waitFor();
-}
-
-async function say(chat, body) {
-  await chat.getByLabel("Message", { exact: true }).fill(body);
-  await chat.keyboard.press("Enter");
-  await said(chat, body).waitFor();
-}
-
-const said = (chat, body) => chat.getByTestId("messages").locator('[data-pending="false"]', { hasText: body });
 
 /** Nothing was complained of: no exception, nothing refused by the page's policy. */
 function assertCalm(page) {
@@ -143,14 +118,14 @@ test("the documents of a table are live, and an edited one changes in an open pa
     await fields.fill(text.replace("written in the chat", "corrected in the dashboard"));
     await dialog(page).getByRole("button", { name: "Save" }).click();
     await dialog(page).waitFor({ state: "detached" });
-    await said(chat, "corrected in the dashboard").waitFor();
-    assert.equal(await said(chat, "written in the chat").count(), 0);
+    await settled(chat, "corrected in the dashboard").waitFor();
+    assert.equal(await settled(chat, "written in the chat").count(), 0);
 
     await rowOf(page, "corrected in the dashboard").focus();
     await page.keyboard.press("Delete");
     await dialog(page).getByText("Delete this document?").waitFor();
     await page.keyboard.press("Enter");
-    await said(chat, "corrected in the dashboard").waitFor({ state: "detached" });
+    await settled(chat, "corrected in the dashboard").waitFor({ state: "detached" });
     await rowOf(page, "corrected in the dashboard").waitFor({ state: "detached" });
     assertCalm(page);
   });
@@ -283,7 +258,7 @@ test("a token that the server refuses is not run as nobody", async (t) => {
 });
 
 // spec: H42
-test("calls appear in the log as they end, and are found by function, failure and request", async (t) => {
+test("calls appear in the log as they end, and are found by function, failure, request and identity", async (t) => {
   if (isSomethingMissing(t)) return;
   await withBrowser(async (open) => {
     const [page, chat] = [await open(at("logs")), await open(server.url)];
@@ -294,8 +269,7 @@ test("calls appear in the log as they end, and are found by function, failure an
     await entry("messages:send").first().waitFor();
     assert.equal(await entry("_system/").count(), 0, "what the dashboard itself asks for is not shown");
 
-    await chat.getByLabel("Message", { exact: true }).fill("x".repeat(100_000));
-    await chat.keyboard.press("Enter");
+    await write(chat, "x".repeat(100_000));
     await log.locator('[data-failed="true"]').first().waitFor();
     await page.getByRole("radio", { name: "Failures" }).click();
     await eventually(async () => (await entry("messages:list").count()) === 0, "only what failed");
@@ -305,6 +279,16 @@ test("calls appear in the log as they end, and are found by function, failure an
     await page.keyboard.press("/");
     await page.keyboard.type(request);
     await eventually(async () => (await log.locator(".log-entry").count()) === 1, "the call of one request");
+
+    await page.getByLabel("Function, request or text").fill("messages:send");
+    const other = await open(server.url);
+    await signIn(other, "Barbara Liskov");
+    await say(other, "by somebody else");
+    await eventually(async () => (await entry("messages:send").count()) >= 3, "what both have sent");
+    await page.getByLabel("As", { exact: true }).fill(`${server.url}/dev-issuer|user_barbara`);
+    await eventually(async () => (await entry("messages:send").count()) === 1, "what one of them has sent");
+    await entry("messages:send").getByRole("button").click();
+    await log.locator(".log-detail").getByText("|user_barbara").waitFor();
     assertCalm(page);
   });
 });
@@ -443,7 +427,6 @@ test("nothing is loaded from elsewhere, and the page's policy would not let it",
 
 test("every page fits its screen, wide and narrow, light and dark", async (t) => {
   if (isSomethingMissing(t)) return;
-  if (SCREENSHOTS) mkdirSync(SCREENSHOTS, { recursive: true });
   await withBrowser(async (open) => {
     for (const [size, viewport] of Object.entries(SIZES)) {
       for (const colorScheme of ["light", "dark"]) {
@@ -454,7 +437,7 @@ test("every page fits its screen, wide and narrow, light and dark", async (t) =>
           await page.getByTestId("connection").getByText("Live").waitFor();
           const tooWide = await page.evaluate(() => document.querySelector(".content").scrollWidth - document.querySelector(".content").clientWidth);
           assert.ok(tooWide <= 0, `${path} is ${tooWide}px too wide on a ${size} screen`);
-          if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, `${path.replaceAll(/\W/g, "-")}-${size}-${colorScheme}.png`) });
+          await picture(page, `dashboard-${path.replaceAll(/\W/g, "-")}-${size}-${colorScheme}`);
         }
         assertCalm(page);
       }

@@ -2,12 +2,16 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
 import { Project } from "./cli.mjs";
+import { Counting } from "./counting.mjs";
 import { eventually, fresh, mint, quiet, Server } from "./support.mjs";
 
 const PROGRAM = process.env.SYNCLINE_SERVER;
+/** How long a follower is watched. The minute that a request is held is waited for in `long.test.mjs`. */
+const IDLE_MS = 4000;
 const skip = PROGRAM ? false : "SYNCLINE_SERVER names no program";
 
 async function withServer(work) {
@@ -34,7 +38,7 @@ async function follow(server, project, words) {
   return logs;
 }
 
-// spec: H21, H24
+// spec: H21
 test("the very first call on a fresh server is shown, and each one after it", { skip }, () =>
   withServer(async ({ server, project, http }) => {
     const logs = await follow(server, project, ["--success"]);
@@ -48,6 +52,27 @@ test("the very first call on a fresh server is shown, and each one after it", { 
       assert.match(logs.stdout + logs.stderr, /Function executed in \d+/);
     } finally {
       await logs.stop();
+    }
+  }));
+
+// spec: H24
+test("a follower for whom nothing happens keeps one request open", { skip }, () =>
+  withServer(async ({ server }) => {
+    const counting = await Counting.start(server);
+    const project = new Project(counting);
+    const logs = await follow(server, project, ["--success"]);
+    try {
+      const asked = () => counting.of("/api/stream_function_logs");
+      // The first, which says where the log is now, and the one that is held. The next one comes after a minute.
+      const n_before = asked().length;
+      await pause(IDLE_MS);
+      assert.equal(asked().length, n_before, "nothing was asked meanwhile");
+      assert.ok(n_before <= 2, `${n_before} requests to begin with`);
+      assert.deepEqual(asked().map(({ took }) => took === null), [...Array(n_before - 1).fill(false), true]);
+    } finally {
+      await logs.stop();
+      project.remove();
+      counting.stop();
     }
   }));
 
@@ -86,14 +111,15 @@ test("the history has all that is known of a call", { skip }, () =>
       assert.deepEqual(entries.map((entry) => entry.identifier), [...Array(4).fill("items:add"), "items:list"]);
       const query = entries[4];
       assert.deepEqual(
-        [query.kind, query.udfType, query.cachedResult, query.error, query.caller, query.identityType, query.willRetry],
-        ["Completion", "Query", false, null, "HttpApi", "unknown", false],
+        [query.kind, query.udfType, query.cachedResult, query.error, query.caller, query.identityType, query.identity, query.willRetry],
+        ["Completion", "Query", false, null, "HttpApi", "unknown", null, false],
       );
       assert.equal(query.usageStats.databaseReadDocuments, 7);
       assert.ok(query.usageStats.databaseReadBytes > 7 * 100, JSON.stringify(query.usageStats));
       assert.equal(query.usageStats.databaseWriteDocuments, 0);
       assert.ok(query.returnBytes > 7 * 100);
-      assert.ok(query.executionTime >= 0 && query.executionTime < 5);
+      assert.ok(query.userExecutionTime > 0 && query.userExecutionTime <= query.executionTime && query.executionTime < 5);
+      assert.ok(query.usageStats.databaseIoReadBytes > query.usageStats.databaseReadBytes, JSON.stringify(query.usageStats));
       assert.ok(Math.abs(query.timestamp * 1000 - Date.now()) < 600_000);
       const mutation = entries[0];
       assert.deepEqual([mutation.udfType, mutation.usageStats.databaseWriteDocuments], ["Mutation", 1]);

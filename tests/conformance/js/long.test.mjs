@@ -6,6 +6,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
 import { ConvexClient as OldestClient } from "convex-1-24-8/browser";
+import { Project } from "./cli.mjs";
+import { Counting } from "./counting.mjs";
 import { fresh, isMissing, mint, quiet, Server, sharedUrl, Watch } from "./support.mjs";
 
 const SECOND = 1000;
@@ -85,6 +87,26 @@ describe("minutes with a real client", { concurrency: true, skip: !process.env.S
       }
     });
   }
+
+  // spec: H24
+  test("a follower of the log for whom nothing happens asks twice in a minute at most", { timeout: 5 * MINUTE }, async (t) => {
+    if (isMissing(t, "SYNCLINE_SERVER", process.env.SYNCLINE_SERVER)) return;
+    const server = await Server.start(process.env.SYNCLINE_SERVER);
+    const counting = await Counting.start(server);
+    const project = new Project(counting);
+    const logs = project.start(["logs", "--success"]);
+    try {
+      await logs.prints("Watching logs");
+      await pause(2 * MINUTE);
+      const n = counting.of("/api/stream_function_logs").length;
+      assert.ok(n >= 2 && n <= 4, `${n} requests in two minutes`);
+    } finally {
+      await logs.stop();
+      project.remove();
+      counting.stop();
+      await server.remove();
+    }
+  });
 
   // spec: S9, S10
   test("a client that has not said a word yet is waited for", { timeout: 5 * MINUTE }, async () => {

@@ -1,35 +1,11 @@
 // The page of the chat example, as people use it: two windows, two people, in Chromium.
 // `SYNCLINE_SCREENSHOTS` names a folder for pictures of it.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { picture, withBrowser } from "./browser.mjs";
-import { eventually, isChromiumMissing, isMissing, Server } from "./support.mjs";
-
-const PROGRAM = process.env.SYNCLINE_CHAT_SERVER;
-
-let server = null;
-before(async () => {
-  if (PROGRAM) server = await Server.start(PROGRAM);
-});
-after(() => server?.remove());
-
-function isSomethingMissing(t) {
-  return isMissing(t, "SYNCLINE_CHAT_SERVER, the chat example,", PROGRAM) || isChromiumMissing(t);
-}
-
-async function signIn(page, name) {
-  await page.getByRole("button", { name, exact: true }).click();
-  await page.getByLabel("Message", { exact: true }).waitFor();
-}
-
-async function say(page, body) {
-  await page.getByLabel("Message", { exact: true }).fill(body);
-  await page.keyboard.press("Enter");
-}
-
-const messages = (page) => page.getByTestId("messages");
-const users = (page) => page.getByTestId("users");
-const settled = (page, body) => messages(page).locator('[data-pending="false"]', { hasText: body });
+import { composer, messages, settled, signIn, users, write } from "./chat.mjs";
+import { isSomethingMissing, server } from "./chat-server.mjs";
+import { eventually } from "./support.mjs";
 
 // spec: A73, A74
 test("two windows sign in as two people, and see each other and what they write at once", async (t) => {
@@ -47,11 +23,11 @@ test("two windows sign in as two people, and see each other and what they write 
     }
     await users(ada).locator("tr", { hasText: "Ada Lovelace" }).getByText("you").waitFor();
 
-    await say(ada, "Good morning, Grace. Does your window show this?");
+    await write(ada, "Good morning, Grace. Does your window show this?");
     await settled(grace, "Does your window show this?").waitFor();
-    await say(grace, "It does, at once. And yours this?");
+    await write(grace, "It does, at once. And yours this?");
     await settled(ada, "It does, at once.").waitFor();
-    await say(ada, "It does. Watch the people on the right when somebody else joins.");
+    await write(ada, "It does. Watch the people on the right when somebody else joins.");
     await settled(ada, "Watch the people").waitFor();
     await settled(grace, "Watch the people").waitFor();
     await picture(ada, "2-ada");
@@ -70,7 +46,7 @@ test("two windows sign in as two people, and see each other and what they write 
     }
 
     await ada.reload();
-    await ada.getByLabel("Message", { exact: true }).waitFor();
+    await composer(ada).waitFor();
     await users(ada).locator("tr", { hasText: "Ada Lovelace" }).getByText("you").waitFor();
     assert.equal(await users(ada).locator("tbody tr").count(), 2, "a reload stays who it was, and adds nobody");
 
@@ -87,7 +63,7 @@ test("who wrote a message deletes it, and nobody else is offered to", async (t) 
     const [ada, grace] = [await open(server.url), await open(server.url)];
     await signIn(ada, "Ada Lovelace");
     await signIn(grace, "Grace Hopper");
-    await say(ada, "This was a mistake.");
+    await write(ada, "This was a mistake.");
     await settled(grace, "This was a mistake.").waitFor();
     const button = (page) => page.getByRole("button", { name: "Delete “This was a mistake.”" });
     assert.equal(await button(grace).count(), 0);
@@ -133,16 +109,16 @@ test("a message that the server refuses is given back with the reason", async (t
   await withBrowser(async (open) => {
     const page = await open(server.url);
     await signIn(page, "Barbara Liskov");
-    const box = page.getByLabel("Message", { exact: true });
+    const box = composer(page);
     const long = "x".repeat(100_000);
-    await say(page, long);
+    await write(page, long);
     const note = page.getByRole("alert").filter({ hasText: "Not sent" });
     await note.waitFor();
     assert.ok((await note.locator(".error-reason").textContent()).length > 10, "the reason is told");
     assert.equal(await box.inputValue(), long);
     assert.equal(await messages(page).getByText("xxxxx").count(), 0, "the optimistic message is gone");
     await picture(page, "6-not-sent");
-    await say(page, "shorter");
+    await write(page, "shorter");
     await settled(page, "shorter").waitFor();
     assert.equal(await note.count(), 0);
   });
@@ -154,7 +130,7 @@ test("more than a page of messages: earlier ones are loaded when asked for, none
   await withBrowser(async (open) => {
     const page = await open(server.url);
     await signIn(page, "Ada Lovelace");
-    for (let at = 1; at <= 60; at++) await say(page, `message number ${at}.`);
+    for (let at = 1; at <= 60; at++) await write(page, `message number ${at}.`);
     await settled(page, "message number 60.").waitFor();
 
     const later = await open(server.url);
@@ -168,7 +144,7 @@ test("more than a page of messages: earlier ones are loaded when asked for, none
       Array.from({ length: 25 }, (_, at) => 36 + at),
       "the newest page first, and read downwards",
     );
-    await say(page, "meanwhile");
+    await write(page, "meanwhile");
     await settled(later, "meanwhile").waitFor();
     while ((await messages(later).getAttribute("data-status")) !== "Exhausted") {
       const earlier = later.getByRole("button", { name: "Earlier messages" });
@@ -190,7 +166,7 @@ test("while the server is away the page says so; what was written then arrives o
     await signIn(grace, "Grace Hopper");
     await server.kill();
     await ada.getByTestId("connection").getByText("Reconnecting…").waitFor();
-    await say(ada, "written while the server was away");
+    await write(ada, "written while the server was away");
     await ada.getByText("sending…").waitFor();
     await picture(ada, "7-away");
     await server.start();
@@ -211,7 +187,7 @@ test("whoever signs in while the server is away is signed in when it is back", a
     await page.getByRole("button", { name: "Linus Torvalds", exact: true }).click();
     await page.getByText("Signing in as Linus Torvalds…").waitFor();
     await server.start();
-    await page.getByLabel("Message", { exact: true }).waitFor();
+    await composer(page).waitFor();
     await users(page).locator("tr", { hasText: "Linus Torvalds" }).getByText("you").waitFor();
   });
 });

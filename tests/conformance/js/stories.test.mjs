@@ -8,8 +8,9 @@ import { test } from "node:test";
 import { ConvexClient } from "convex/browser";
 import { anyApi as api } from "convex/server";
 import { picture, withBrowser } from "./browser.mjs";
+import { choose, composer, settled, users, write } from "./chat.mjs";
 import { Clerk, PRESET, userOf } from "./clerk.mjs";
-import { good } from "./command-line.mjs";
+import { Project } from "./cli.mjs";
 import { eventually, isChromiumMissing, isMissing, quiet, Server } from "./support.mjs";
 
 const PROGRAM = process.env.SYNCLINE_CLERK_CHAT;
@@ -27,9 +28,11 @@ function isSomethingMissing(t) {
 async function tell(configured, story) {
   const clerk = await Clerk.start(HOST);
   const server = await Server.start(PROGRAM, { [VARIABLE]: configured, TEST_APP_ISSUERS_AT: clerk.documents });
+  const project = new Project(server);
   try {
-    await withBrowser((open) => story({ clerk, server, open: (options) => openPage(open, clerk, server, options) }));
+    await withBrowser((open) => story({ clerk, server, project, open: (options) => openPage(open, clerk, server, options) }));
   } finally {
+    project.remove();
     await server.remove();
     clerk.stop();
   }
@@ -49,11 +52,7 @@ async function openPage(open, clerk, server, options) {
   return page;
 }
 
-const choose = (page, name) => page.getByRole("button", { name, exact: true }).click();
-const composer = (page) => page.getByLabel("Message", { exact: true });
-const users = (page) => page.getByTestId("users");
 const refusal = (page) => page.getByTestId("refused");
-const settled = (page, body) => page.getByTestId("messages").locator('[data-pending="false"]', { hasText: body });
 const errorsOf = (page) => page.said.filter(({ level }) => level === "error").map(({ text }) => text);
 const count = (text, part) => text.split(part).length - 1;
 const logged = (server, part, times = 1) =>
@@ -61,11 +60,6 @@ const logged = (server, part, times = 1) =>
     () => count(server.output, part) >= times,
     () => `${times} times in the server's log: ${part}\n${server.output}`,
   );
-
-async function say(page, body) {
-  await composer(page).fill(body);
-  await page.keyboard.press("Enter");
-}
 
 async function signOut(page) {
   await page.getByRole("button", { name: "Sign out" }).click();
@@ -86,7 +80,7 @@ async function store(server, token) {
 // spec: A6, A58, A69, A73, A77
 test("Clerk and Convex: from a variable that names another instance to people who sign in, change, stay and expire", async (t) => {
   if (isSomethingMissing(t)) return;
-  await tell("https://tidy-elk-12.clerk.accounts.dev", async ({ clerk, server, open }) => {
+  await tell("https://tidy-elk-12.clerk.accounts.dev", async ({ clerk, server, project, open }) => {
     const page = await open();
     await page.getByRole("heading", { name: "Who are you?" }).waitFor();
     await assert.rejects(store(server), (error) => error.data.code === "UNAUTHENTICATED");
@@ -97,7 +91,7 @@ test("Clerk and Convex: from a variable that names another instance to people wh
       .getByText(`Token issuer: "${ISSUER}" (expected "https://tidy-elk-12.clerk.accounts.dev")`)
       .waitFor();
     await picture(page, "clerk-1-variable-of-another-instance");
-    await good(server, ["set", VARIABLE, ISSUER]);
+    await project.good(["env", "set", VARIABLE, ISSUER]);
     clerk.template.lifetime = RENEWED_AFTER_TWO_SECONDS;
     await refusal(page).getByRole("button", { name: "Try again" }).click();
     await composer(page).waitFor();
@@ -107,7 +101,7 @@ test("Clerk and Convex: from a variable that names another instance to people wh
       "users.store called { hasIdentity: true, identitySubject: 'user_ada', identityEmail: 'ada@example.test' }",
     );
     await logged(server, "Created new user");
-    await say(page, "Signed in with Clerk.");
+    await write(page, "Signed in with Clerk.");
     await settled(page, "Signed in with Clerk.").waitFor();
     await picture(page, "clerk-2-signed-in");
 
@@ -143,7 +137,7 @@ async function expire(page, clerk) {
   clerk.held = null;
   clerk.template.lifetime = 60;
   const before = clerk.minted.length;
-  await say(page, "After the token has ended.");
+  await write(page, "After the token has ended.");
   await settled(page, "After the token has ended.").waitFor();
   assert.ok(clerk.minted.length > before, "a fresh token was asked for");
   assert.equal(await page.getByTestId("messages").getByText("After the token has ended.").count(), 1);
@@ -217,7 +211,7 @@ test("hasIdentity: false: a template by hand that sets iss and sub, and the same
     await composer(page).waitFor();
     await users(page).locator("tr", { hasText: "Ada Lovelace" }).getByText("you").waitFor();
     await logged(server, "users.store called { hasIdentity: true, identitySubject: 'user_ada'");
-    await say(page, "The template is right now.");
+    await write(page, "The template is right now.");
     await settled(page, "The template is right now.").waitFor();
     await picture(page, "template-2-signed-in");
     const right = await explain(clerk, clerk.minted.at(-1));

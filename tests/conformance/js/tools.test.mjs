@@ -9,6 +9,8 @@ import { Project } from "./cli.mjs";
 import { fresh, Server } from "./support.mjs";
 
 const PROGRAM = process.env.SYNCLINE_SERVER;
+/** As long as a refused command may take. */
+const REFUSED_MS = 5000;
 const skip = PROGRAM ? false : "SYNCLINE_SERVER names no program";
 
 let server, project, http;
@@ -133,12 +135,16 @@ test("the server tells its own addresses as variables", { skip }, async () => {
 // spec: H44, H45
 test("commands that push code are refused at once, in a sentence", { skip }, async () => {
   for (const words of [["deploy", "-y"], ["codegen"], ["run", "counter:secret", "--push"], ["dev", "--once"]]) {
-    const started = Date.now();
-    const { code, stderr } = await project.run(words);
-    assert.notEqual(code, 0, `${words}`);
-    assert.match(stderr, /functions of this server are written in Rust/, `${words}`);
-    // Tried again, as the tool does after a 404, it takes more than half a minute on any machine.
-    assert.ok(Date.now() - started < 30_000, `${words} took ${Date.now() - started} ms`);
+    // The tool bundles before it asks; on a machine that is busy with other things it may have another try at that.
+    const tries = [];
+    while (tries.length < 3 && !tries.some((took) => took < REFUSED_MS)) {
+      const started = Date.now();
+      const { code, stderr } = await project.run(words);
+      tries.push(Date.now() - started);
+      assert.notEqual(code, 0, `${words}`);
+      assert.match(stderr, /functions of this server are written in Rust/, `${words}`);
+    }
+    assert.ok(tries.some((took) => took < REFUSED_MS), `${words} took ${tries} ms`);
   }
   const written = readFileSync(join(project.folder, ".env.local"), "utf8");
   assert.match(written, new RegExp(`CONVEX_URL=${server.url}`));
@@ -172,7 +178,9 @@ test("a wrong admin key ends each command with its reason", { skip }, async () =
   const stranger = new Project(server, { key: "syncline|00" });
   try {
     for (const words of [["run", "counter:get", '{"name":"x"}'], ["data"], ["logs"], ["function-spec"], ["deploy", "-y"]]) {
+      const started = Date.now();
       const { code, stdout, stderr } = await stranger.run(words);
+      assert.ok(Date.now() - started < 10_000, `${words} took ${Date.now() - started} ms`);
       assert.notEqual(code, 0, `${words}`);
       assert.match(stdout + stderr, /admin key/, `${words}`);
     }
