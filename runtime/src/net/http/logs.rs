@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use syncline_client_protocol::{RequestId, SessionId};
@@ -16,8 +17,10 @@ use crate::net::host::Host;
 use crate::net::stopped;
 use crate::request::RequestToken;
 
-/// So many new parts at once mean that they come faster than anybody reads them.
-const BUSY: usize = 100;
+/// Parts that come faster than this, in a millisecond, come faster than anybody reads them.
+const BUSY_PER_MS: f64 = 0.5;
+/// Fewer parts than this tell nothing of how fast they come.
+const BUSY_MIN: usize = 8;
 
 /// Which parts a follower wants.
 struct Asked {
@@ -75,8 +78,22 @@ async fn follow(
         }
     };
     let wanted = parts.iter().filter(|part| asked.wants(part));
-    let entries: Vec<_> = wanted.map(|part| part.to_json(asked.format)).collect();
-    Ok(axum::Json(serde_json::json!({ "entries": entries, "newCursor": cursor_ms })).into_response())
+    Ok(([(CONTENT_TYPE, "application/json")], answer(wanted, asked.format, cursor_ms)).into_response())
+}
+
+/// `{"entries":[…],"newCursor":…}`.
+fn answer<'a>(parts: impl Iterator<Item = &'a Arc<Part>>, format: LineFormat, cursor_ms: f64) -> Vec<u8> {
+    let mut body = br#"{"entries":["#.to_vec();
+    for (n, part) in parts.enumerate() {
+        if n > 0 {
+            body.push(b',');
+        }
+        part.write_json(format, &mut body);
+    }
+    body.extend_from_slice(br#"],"newCursor":"#);
+    serde_json::to_writer(&mut body, &cursor_ms).expect("a number is JSON, and memory takes it");
+    body.push(b'}');
+    body
 }
 
 /// The parts behind a cursor and the new cursor; waits for one when there is none.
@@ -95,7 +112,8 @@ async fn next(log: &FunctionLog, cursor_ms: f64) -> (Vec<Arc<Part>>, f64) {
             Err(_) => (Vec::new(), cursor_ms),
         };
     }
-    if parts.len() >= BUSY && cursor_ms > 0.0 {
+    let is_busy = parts.len() >= BUSY_MIN && parts.len() as f64 > BUSY_PER_MS * (newest - cursor_ms);
+    if is_busy && cursor_ms > 0.0 {
         tokio::time::sleep(LOG_GATHER).await;
         return log.after(cursor_ms);
     }
@@ -112,7 +130,7 @@ impl Asked {
             };
             match &*name {
                 "cursor" => {
-                    cursor_ms = value.parse().ok().filter(|cursor: &f64| !cursor.is_nan()).ok_or_else(bad)?;
+                    cursor_ms = value.parse().ok().filter(|cursor: &f64| cursor.is_finite()).ok_or_else(bad)?;
                 }
                 "sessionId" => session = Some(SessionId::parse(&value).ok_or_else(bad)?),
                 "clientRequestCounter" => request = Some(RequestId(value.parse().map_err(|_| bad())?)),
