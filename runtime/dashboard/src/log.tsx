@@ -135,6 +135,11 @@ export function identityOf({ identity, identityType }: Entry): string {
   return identityType === "user" ? identity : `${identity} (${kind})`;
 }
 
+/** The same where there is little room: users by what tells those of one issuer apart, their id there. */
+export function shortIdentityOf(entry: Entry): string {
+  return entry.identity?.slice(entry.identity.indexOf("|") + 1) || identityOf(entry);
+}
+
 /** Whether an entry is about the server's own functions, this dashboard's among them. */
 export function isSystem(entry: Entry): boolean {
   return entry.identifier.startsWith("_system/");

@@ -425,9 +425,23 @@ test("nothing is loaded from elsewhere, and the page's policy would not let it",
   });
 });
 
+/** What each page shows once it has been answered; of Health, a line of the last seconds. */
+const shown = {
+  data: ".documents tbody tr",
+  functions: ".calls li",
+  logs: ".log-entry",
+  auth: '[data-testid="handshakes"] li',
+  queries: ".query",
+  health: ".spark polyline",
+};
+
 test("every page fits its screen, wide and narrow, light and dark", async (t) => {
   if (isSomethingMissing(t)) return;
   await withBrowser(async (open) => {
+    // So that there is something to see: queries that are watched, people, a message, and lines of calls.
+    const chat = await open(server.url);
+    await signIn(chat, "Ada Lovelace");
+    await say(chat, "something to look at");
     for (const [size, viewport] of Object.entries(SIZES)) {
       for (const colorScheme of ["light", "dark"]) {
         const page = await open(at("data/messages"), { viewport, colorScheme });
@@ -435,6 +449,7 @@ test("every page fits its screen, wide and narrow, light and dark", async (t) =>
           await page.goto(at(path));
           await page.getByRole("heading", { level: 1 }).waitFor();
           await page.getByTestId("connection").getByText("Live").waitFor();
+          await page.locator(shown[path.split("/")[0]]).first().waitFor();
           const tooWide = await page.evaluate(() => document.querySelector(".content").scrollWidth - document.querySelector(".content").clientWidth);
           assert.ok(tooWide <= 0, `${path} is ${tooWide}px too wide on a ${size} screen`);
           await picture(page, `dashboard-${path.replaceAll(/\W/g, "-")}-${size}-${colorScheme}`);

@@ -1,7 +1,7 @@
 // Logs: every call as it ends, with what it said.
 import { useEffect, useState } from "react";
 import { clearOnEscape, useRowKeys } from "../keyboard";
-import { failureOf, identityOf, isSystem, levelOf, textOf, useLog, type Entry } from "../log";
+import { failureOf, identityOf, isSystem, levelOf, shortIdentityOf, textOf, useLog, type Entry } from "../log";
 import { Choice, Copy, Empty, Fact, KindBadge, PageHead, Problem } from "../parts/small";
 import { addressOf, follow, go, useRoute } from "../route";
 import { bytesOf, clockOf, msOf } from "../time";
@@ -133,7 +133,7 @@ function Row({ entry, isFirst }: { entry: Entry; isFirst: boolean }) {
           {failure !== null ? (
             <span className="bad">{failure.split("\n")[0]}</span>
           ) : (
-            entry.logLines.map(textOf).join("  ·  ") || <span className="soft">{identityOf(entry)}</span>
+            entry.logLines.map(textOf).join("  ·  ") || <span className="soft">{shortIdentityOf(entry)}</span>
           )}
         </span>
       </button>

@@ -1,6 +1,6 @@
 // The latest calls of one function, or of all, from the log.
 import { addressOf, follow } from "../../route";
-import { failureOf, identityOf, isSystem, useLog, type Completion, type Entry } from "../../log";
+import { failureOf, identityOf, isSystem, shortIdentityOf, useLog, type Completion, type Entry } from "../../log";
 import { clockOf, msOf } from "../../time";
 
 /** Calls that are shown; the logs have the others. */
@@ -28,7 +28,9 @@ export function RecentCalls({ path }: { path: string | null }) {
               <time>{clockOf(call.timestamp * 1000)}</time>
               {path === null && <span className="call-path cut">{call.identifier}</span>}
               <span className="call-took">{call.cachedResult ? "cached" : msOf(call.executionTime * 1000)}</span>
-              <span className="soft cut">{identityOf(call)}</span>
+              <span className="soft cut" title={identityOf(call)}>
+                {shortIdentityOf(call)}
+              </span>
               <span className="call-end cut">{failureOf(call) ?? "ok"}</span>
             </li>
           ))}
