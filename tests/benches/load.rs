@@ -24,6 +24,7 @@ mod load {
     pub mod limits;
     pub mod machine;
     pub mod measures;
+    pub mod observers;
     pub mod server_process;
     pub mod table;
     pub mod window;

@@ -66,6 +66,16 @@ impl Client {
     /// Opens a socket and says what an official client says first: a new session and its queries, each a path and its
     /// arguments, numbered from 0.
     pub async fn open_session(address: SocketAddr, queries: &[(&str, String)], buffer: usize) -> Result<Self, Failure> {
+        Client::open_session_as(address, None, queries, buffer).await
+    }
+
+    /// The same, which says who it is before it says its queries.
+    pub async fn open_session_as(
+        address: SocketAddr,
+        authenticate: Option<&str>,
+        queries: &[(&str, String)],
+        buffer: usize,
+    ) -> Result<Self, Failure> {
         let mut client = Client::open(address, SYNC_PATH, buffer).await?;
         let session = uuid::Uuid::new_v4();
         client.push_text(
@@ -74,6 +84,9 @@ impl Client {
             )
             .as_bytes(),
         );
+        if let Some(message) = authenticate {
+            client.push_text(message.as_bytes());
+        }
         let adds: Vec<String> = queries
             .iter()
             .enumerate()

@@ -32,8 +32,17 @@ impl HttpClient {
 
     /// Posts JSON and waits for the answer's body; an answer other than 200 is a failure.
     pub async fn post(&mut self, path: &str, body: &[u8]) -> Result<&[u8], Failure> {
+        self.ask(b"POST ", path, body).await
+    }
+
+    /// Asks for an address and waits for the answer's body; an answer other than 200 is a failure.
+    pub async fn get(&mut self, path: &str) -> Result<&[u8], Failure> {
+        self.ask(b"GET ", path, &[]).await
+    }
+
+    async fn ask(&mut self, method: &[u8], path: &str, body: &[u8]) -> Result<&[u8], Failure> {
         self.outbox.clear();
-        self.outbox.extend_from_slice(b"POST ");
+        self.outbox.extend_from_slice(method);
         self.outbox.extend_from_slice(path.as_bytes());
         self.outbox.extend_from_slice(b" HTTP/1.1\r\nHost: ");
         // Formatting into a vector cannot fail.

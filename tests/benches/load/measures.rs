@@ -5,6 +5,7 @@ mod fan_out;
 mod http_calls;
 mod latency;
 mod memory;
+mod observed;
 
 use std::path::Path;
 use std::time::Duration;
@@ -37,11 +38,13 @@ pub enum Measure {
     Latency,
     /// Memory of idle sessions.
     Memory,
+    /// Transfers while the log is followed and the dashboard is open.
+    Observed,
 }
 
 impl Measure {
     /// All, with the names that select them.
-    pub const ALL: [(&'static str, Measure); 9] = [
+    pub const ALL: [(&'static str, Measure); 10] = [
         ("ws40", Measure::Calls(40, Spread::Uniform)),
         ("ws40-zipf", Measure::Calls(40, Spread::Zipf)),
         ("ws1", Measure::Calls(1, Spread::Uniform)),
@@ -51,6 +54,7 @@ impl Measure {
         ("fan-out-10000", Measure::FanOut(10_000)),
         ("latency", Measure::Latency),
         ("memory", Measure::Memory),
+        ("observed", Measure::Observed),
     ];
 }
 
@@ -106,6 +110,7 @@ pub async fn run(arguments: &Arguments, n_files: usize) -> Result<(), Failure> {
             Measure::HttpCalls => http_calls::run(&mut bench).await,
             Measure::FanOut(n) => fan_out::run(&mut bench, n.min(sockets_max)).await,
             Measure::Latency => latency::run(&mut bench).await,
+            Measure::Observed => observed::run(&mut bench).await,
             Measure::Memory => memory::run(&mut bench, arguments.idle_sessions.min(sockets_max)).await,
         };
         // The other measures are worth their time all the same.
