@@ -346,6 +346,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Tells the session when the admin key it goes on by has been revoked; before it is asked what to do, so that
     /// nothing more is done for it.
     fn check_admin_key(&mut self) {
+        if self.admin_key.is_none() {
+            return;
+        }
         let now = self.now();
         let Some(held) = &mut self.admin_key else { return };
         if now.monotonic_ms - held.checked_ms < ADMIN_KEY_CHECK_EVERY.as_millis() as u64 {

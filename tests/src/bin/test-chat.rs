@@ -20,6 +20,7 @@ async fn main() -> ExitCode {
         users::current,
         users::list,
         users::me,
+        users::set_roles,
         messages::list,
         messages::send,
         messages::remove,
