@@ -50,7 +50,9 @@ pub enum LiveEvent {
         run: RunId,
         /// The result, shared with all who watch it.
         result: Arc<QueryResult>,
-        /// To be given back when the query is not wanted any more.
+        /// To be given back when the query is not wanted any more. None when a commit has changed what it read
+        /// already, so that it has to run again: in one event, because a session that has the one half of it may
+        /// choose its next timestamp.
         watch: Option<WatchHandle>,
     },
     /// A commit changed what the query's last result read.

@@ -130,15 +130,13 @@ impl Entry {
         valid && fresh && !self.failed
     }
 
-    /// Gives the result to a waiter, who from now on is told of its end: at once when it has ended already.
+    /// Gives the result to a waiter, who from now on is told of its end: with the result when it has ended already.
     pub(super) fn give(&mut self, id: EntryId, waiter: &Waiter) {
         let number = self.next_watcher;
         let watch = self.until.is_none().then_some(WatchHandle { entry: id, watcher: number });
         let (query, run) = (waiter.query, waiter.run);
         let there = waiter.watcher.tell(LiveEvent::Done { query, run, result: self.result.clone(), watch });
-        if self.until.is_some() {
-            waiter.watcher.tell(LiveEvent::Invalidated { query });
-        } else if there {
+        if there && watch.is_some() {
             self.next_watcher += 1;
             self.watchers.insert(number, (waiter.watcher.clone(), query));
         }
@@ -158,5 +156,50 @@ impl Entry {
 
     pub(super) fn n_watchers(&self) -> usize {
         self.watchers.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use syncline_client_protocol::LogLines;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<LiveEvent>>);
+
+    impl Watcher for Told {
+        fn tell(&self, event: LiveEvent) -> bool {
+            self.0.lock().unwrap().push(event);
+            true
+        }
+    }
+
+    /// In two events, a session could choose a timestamp between them at which the result is not true any more.
+    ///
+    /// spec: S55
+    #[test]
+    fn that_a_result_has_ended_already_is_told_with_it() {
+        let result = QueryResult { outcome: Ok("1".into()), log_lines: LogLines::default(), journal: None, hash: 1 };
+        let evaluated = Evaluated {
+            result: Arc::new(result),
+            failed: false,
+            observed_identity: false,
+            expires_at_ns: None,
+            ts: Timestamp(1),
+            reads: ReadSet::default(),
+            started_ns: 0,
+            took_ns: 0,
+        };
+        let key = QueryKey { path: "m:f".into(), args: "{}".into(), journal: None };
+        let mut entry = Entry::new(key, None, evaluated, Some(Ended { ts: Timestamp(2), by: None }), None);
+        let told = Arc::new(Told::default());
+        let waiter = Waiter { watcher: told.clone(), query: QueryId(0), run: RunId(0), identity: Identity::Anonymous };
+        entry.give(EntryId(0), &waiter);
+        entry.end(Ended { ts: Timestamp(3), by: None });
+        let told = told.0.lock().unwrap();
+        assert!(matches!(told[..], [LiveEvent::Done { watch: None, .. }]), "{} events", told.len());
     }
 }

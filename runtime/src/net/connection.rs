@@ -234,7 +234,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match event {
             LiveEvent::Done { query, run, result, watch } => {
                 match self.watches.get_mut(&query) {
-                    Some(wanted) if wanted.run == run => wanted.handle = watch,
+                    Some(wanted) if wanted.run == run => {
+                        wanted.handle = watch;
+                        self.session.handle(now, Input::QueryDone { query, run, result });
+                        if watch.is_none() {
+                            self.session.handle(now, Input::QueryInvalidated { query });
+                        }
+                    }
                     // Given up meanwhile: dropped, or asked for again.
                     _ => {
                         if let Some(watch) = watch {
@@ -242,7 +248,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         }
                     }
                 }
-                self.session.handle(now, Input::QueryDone { query, run, result });
             }
             LiveEvent::Invalidated { query } => self.session.handle(now, Input::QueryInvalidated { query }),
             LiveEvent::TooOld { query, run } => self.session.handle(now, Input::QueryRetry { query, run }),
