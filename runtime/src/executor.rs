@@ -25,6 +25,7 @@ use syncline_schema::{FunctionPath, Timestamp};
 use crate::clock::{Clock, Timer};
 use crate::config::{Config, FUNCTION_VALUE_BYTES_MAX};
 use crate::function_log::{ExecutionId, FunctionLog};
+use crate::request::RequestToken;
 use crate::system::{self, Facts};
 pub use call::{ActionRun, Call, MutationRun, QueryRun, SystemError, encoded, failure, shown};
 use guard::{Ended, Guard, TimeLimits};
@@ -240,6 +241,11 @@ impl Executor {
             ended.value = Err(errors::too_large(&found.path, "result", value.len(), FUNCTION_VALUE_BYTES_MAX));
         }
         ended
+    }
+
+    /// The id of a call that no client made.
+    pub fn new_request(&self) -> RequestToken {
+        RequestToken::from_number((self.inner.seeds)())
     }
 }
 

@@ -16,6 +16,7 @@ mod executor;
 mod function_log;
 mod identity;
 mod live;
+pub mod machine;
 mod net;
 pub mod replay;
 mod request;
@@ -23,7 +24,7 @@ mod server;
 pub mod surface;
 mod system;
 
-pub use server::{Embedded, Running, Server, ServerError, Sqlite};
+pub use server::{Embedded, InProcess, Running, Server, ServerError, Sqlite};
 
 /// What applications import: contexts, macros, and what `main` needs.
 pub mod prelude {

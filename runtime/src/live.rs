@@ -209,8 +209,9 @@ impl LiveQueries {
 
     fn evaluate(&self, key: QueryKey, flight: Flight, at: Arc<Pin>) {
         let live = self.clone();
-        let call = Call::query(key.path.clone(), key.args.clone(), flight.identity.clone());
         let executor = self.inner.executor.clone();
+        let (path, args, identity) = (key.path.clone(), key.args.clone(), flight.identity.clone());
+        let call = Call::query(path, args, identity, executor.new_request());
         executor.clone().spawn(async move {
             let started_ns = live.inner.clock.wall_ns();
             let ran = executor.query(&call, flight.ts, key.journal.clone()).await;

@@ -16,8 +16,10 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use syncline_client_protocol::ClientVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -121,15 +123,34 @@ pub(crate) fn serve_stream(
     router: &Router,
     host: &Arc<Host>,
 ) {
-    match host.connections.clone().try_acquire_owned() {
-        Ok(permit) => {
-            tokio::spawn(connection_task(stream, router.clone(), host.stopping.clone(), permit));
-        }
-        Err(_) => {
-            metrics::counter!("syncline_connections_refused_total").increment(1);
-            tracing::warn!(limit = host.config.connections_max, "a connection was refused: too many are open");
-        }
+    if let Some(permit) = room_for_another(host) {
+        tokio::spawn(connection_task(stream, router.clone(), host.stopping.clone(), permit));
     }
+}
+
+/// Serves a WebSocket behind its handshake in the background, if there is room for it.
+pub(crate) fn serve_socket(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: ClientVersion,
+    host: &Arc<Host>,
+) {
+    let Some(permit) = room_for_another(host) else { return };
+    let served = upgrade::serve_frames(host.clone(), client, stream, Bytes::new());
+    let served = async move {
+        served.await;
+        drop(permit);
+    };
+    host.tasks.spawn("socket", Box::pin(served));
+}
+
+/// A place among the connections at once.
+fn room_for_another(host: &Host) -> Option<OwnedSemaphorePermit> {
+    let permit = host.connections.clone().try_acquire_owned().ok();
+    if permit.is_none() {
+        metrics::counter!("syncline_connections_refused_total").increment(1);
+        tracing::warn!(limit = host.config.connections_max, "a connection was refused: too many are open");
+    }
+    permit
 }
 
 /// How long accepting rests after it failed. Source: ours.

@@ -29,6 +29,11 @@ impl RequestToken {
         RequestToken(Source::Number(u64::from_be_bytes(bytes)))
     }
 
+    /// One from a random number.
+    pub fn from_number(number: u64) -> Self {
+        RequestToken(Source::Number(number))
+    }
+
     /// One that the caller chose, or a random one when it is not 16 hex digits.
     pub fn given_or_random(given: Option<&str>) -> Self {
         let is_id = |text: &&str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());

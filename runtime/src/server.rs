@@ -3,6 +3,7 @@
 mod error;
 mod metrics;
 mod pages;
+mod running;
 mod threads;
 
 use std::collections::BTreeMap;
@@ -11,29 +12,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+use futures::future::{AbortHandle, Abortable};
 use syncline_engine::{Engine, MemoryStorage, Ports, SqliteOptions, SqliteStorage, Storage, StorageError};
 use syncline_functions::registry::Registry;
 use syncline_functions::typescript;
 use syncline_schema::Schema;
-use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tower::ServiceExt as _;
 
 use crate::admin::AdminKeys;
 use crate::auth::{AuthConfig, AuthSettings, DevIssuer, Fetch, HttpFetch, Verifier, explain_page};
-use crate::clock::{Clock, SystemClock, TokioTimer};
+use crate::clock::{Clock, SystemClock, Timer, TokioTimer};
 use crate::config::{Config, Mode, WATCHDOG_EVERY};
 use crate::environment::Environment;
 use crate::executor::{Executor, ExecutorPorts, guard};
 use crate::live::LiveQueries;
+use crate::machine::{Machine, Spawn};
 use crate::net::{self, Authenticator, Host};
 use crate::system::{self, Facts};
 pub use error::ServerError;
 use metrics::MetricsRoute;
+use running::Parts;
+pub use running::{Embedded, InProcess, Running};
 use threads::{FunctionThreads, NetworkTasks, SystemRandom};
 
 /// The embedded store: one SQLite file, which the `sqlite3` shell can read while the server runs.
@@ -64,6 +65,7 @@ pub struct Server {
     storage: Option<Arc<dyn Storage>>,
     config: Config,
     clock: Arc<dyn Clock>,
+    machine: Option<Machine>,
     instance_name: String,
     metrics: MetricsRoute,
     cloud_origin: Option<String>,
@@ -85,6 +87,7 @@ impl Server {
             storage: None,
             config: Config::default(),
             clock: Arc::new(SystemClock::new()),
+            machine: None,
             instance_name: "syncline".to_owned(),
             metrics: MetricsRoute::Enabled,
             cloud_origin: None,
@@ -165,6 +168,13 @@ impl Server {
         self
     }
 
+    /// Another machine than this one to wait and to run tasks on, for simulations. With it, and without an address, no
+    /// runtime of tokio is needed.
+    pub fn machine(mut self, machine: Machine) -> Self {
+        self.machine = Some(machine);
+        self
+    }
+
     /// The name of this deployment, as tools show it.
     pub fn instance_name(mut self, name: impl Into<String>) -> Self {
         self.instance_name = name.into();
@@ -241,11 +251,11 @@ impl Server {
         Ok((router, Embedded { parts }))
     }
 
-    /// Starts without an address: connections are made inside the process.
+    /// Starts without an address: connections are made inside the process. For tests and simulations.
     ///
     /// # Errors
     /// When it cannot start.
-    pub(crate) async fn start_in_process(self) -> Result<InProcess, ServerError> {
+    pub async fn start_in_process(self) -> Result<InProcess, ServerError> {
         let (router, parts) = self.build(None).await?;
         Ok(InProcess { router, parts })
     }
@@ -255,11 +265,15 @@ impl Server {
         let of_developer = address.filter(|address| self.is_for_developer(*address));
         let dev_issuer = self.dev_issuer(of_developer)?;
         let storage = self.storage.take().unwrap_or_else(|| Arc::new(MemoryStorage::default()));
+        let (machine, functions) = match self.machine.take() {
+            Some(given) => (given, None),
+            None => this_machine(config.function_threads).map(|(machine, threads)| (machine, Some(threads)))?,
+        };
         let ports = Ports {
             clock: self.clock.clone(),
-            timer: Arc::new(TokioTimer),
-            random: Arc::new(SystemRandom),
-            spawn: Arc::new(NetworkTasks::current()),
+            timer: machine.timer.clone(),
+            random: machine.random.clone(),
+            spawn: machine.network.clone(),
             progress: Some(threads::progress_lines()),
         };
         let engine = Engine::open(storage, self.schema.clone(), config.engine.clone(), ports).await?;
@@ -272,15 +286,9 @@ impl Server {
             (None, Some(data)) => Some(AdminKeys::open(self.instance_name.clone(), data)?),
             (given, _) => given,
         };
-        let functions = FunctionThreads::start(config.function_threads)?;
-        let executor_ports = ExecutorPorts {
-            clock: self.clock.clone(),
-            timer: Arc::new(TokioTimer),
-            random: Arc::new(SystemRandom),
-            functions: functions.spawner(),
-        };
         let facts = self.facts(address);
-        let executor = Executor::new(engine.clone(), facts, config.clone(), executor_ports);
+        let executor =
+            Executor::new(engine.clone(), facts, config.clone(), executor_ports(self.clock.clone(), &machine));
         let live = LiveQueries::new(engine.clone(), executor.clone(), self.clock.clone(), config.clone())
             .map_err(|cause| ServerError::System(std::io::Error::other(cause)))?;
         let (stop, stopping) = watch::channel(false);
@@ -294,12 +302,17 @@ impl Server {
             config,
             instance_name: self.instance_name,
             clock: self.clock.clone(),
+            timer: machine.timer.clone(),
+            tasks: machine.network.clone(),
             engine: engine.clone(),
             executor,
             live: live.clone(),
             stopping,
         });
-        let background = vec![tokio::spawn(live.follow()), tokio::spawn(watchdog(self.clock))];
+        let background = vec![
+            until_aborted(&*machine.network, "follow", live.follow()),
+            until_aborted(&*machine.network, "watchdog", watchdog(self.clock, machine.timer)),
+        ];
         let pages = self.pages.as_deref().map(pages::router);
         let routes = if address.is_none() && pages.is_none() { net::routes(&host) } else { net::router(&host, pages) };
         let mut router = routes.merge(metrics::router(self.metrics));
@@ -362,141 +375,42 @@ async fn set_variables(engine: &Engine, variables: BTreeMap<String, Option<Strin
     Ok(())
 }
 
+/// The machine that the process runs on, and its threads for functions.
+fn this_machine(function_threads: usize) -> std::io::Result<(Machine, FunctionThreads)> {
+    let functions = FunctionThreads::start(function_threads)?;
+    let machine = Machine {
+        timer: Arc::new(TokioTimer),
+        random: Arc::new(SystemRandom),
+        network: Arc::new(NetworkTasks::current()),
+        functions: functions.spawner(),
+    };
+    Ok((machine, functions))
+}
+
+fn executor_ports(clock: Arc<dyn Clock>, machine: &Machine) -> ExecutorPorts {
+    let Machine { timer, random, functions, .. } = machine.clone();
+    ExecutorPorts { clock, timer, random, functions }
+}
+
+/// Runs a future that ends when it is aborted.
+fn until_aborted(
+    tasks: &dyn Spawn,
+    name: &'static str,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> AbortHandle {
+    let (handle, registration) = AbortHandle::new_pair();
+    let abortable = Abortable::new(future, registration);
+    tasks.spawn(name, Box::pin(abortable.map(|_| ())));
+    handle
+}
+
 /// Names functions that keep a thread for long.
-async fn watchdog(clock: Arc<dyn Clock>) {
-    let mut ticks = tokio::time::interval(WATCHDOG_EVERY);
+async fn watchdog(clock: Arc<dyn Clock>, timer: Arc<dyn Timer>) {
     loop {
-        ticks.tick().await;
+        timer.sleep(WATCHDOG_EVERY).await;
         metrics::upkeep();
         for (path, kept) in guard::stuck(clock.monotonic_ms(), WATCHDOG_EVERY) {
             tracing::warn!(path = %path, kept_ms = kept.as_millis(), "a function does not yield; it keeps a thread busy");
         }
     }
 }
-
-async fn until_signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-/// What a started server consists of.
-struct Parts {
-    host: Arc<Host>,
-    engine: Engine,
-    stop: watch::Sender<bool>,
-    background: Vec<JoinHandle<()>>,
-    functions: FunctionThreads,
-}
-
-impl Parts {
-    /// Answers what runs, then writes a checkpoint.
-    async fn stop(self) {
-        let _ = self.stop.send(true);
-        let all = u32::try_from(self.host.config.connections_max).unwrap_or(u32::MAX);
-        let drained = self.host.connections.acquire_many(all);
-        if tokio::time::timeout(self.host.config.drain_time_max, drained).await.is_err() {
-            tracing::warn!("some connections did not end in time; they are cut off");
-        }
-        for task in self.background {
-            task.abort();
-        }
-        if let Err(error) = self.engine.shutdown().await {
-            tracing::error!(%error, "the last checkpoint failed; nothing is lost, the next start takes longer");
-        }
-        drop(self.functions);
-    }
-}
-
-/// A server that runs in the background.
-pub struct Running {
-    address: SocketAddr,
-    accepting: Option<JoinHandle<()>>,
-    parts: Parts,
-}
-
-impl Running {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Its engine, for tests and tools.
-    pub fn engine(&self) -> &Engine {
-        &self.parts.engine
-    }
-
-    /// How many distinct queries are known, and how many watchers they have.
-    pub fn live_counts(&self) -> (usize, usize) {
-        self.parts.host.live.counts()
-    }
-
-    /// Exchanges what admin keys are checked with: those made with the old secret are refused from now on, and sockets
-    /// that go on by one end within a minute.
-    pub fn set_admin_keys(&self, keys: AdminKeys) {
-        self.parts.host.authenticator.set_admin_keys(keys);
-    }
-
-    /// Serves until SIGINT or SIGTERM, then stops.
-    ///
-    /// # Errors
-    /// When the operating system refuses to tell of signals.
-    pub async fn until_stopped(self) -> Result<(), ServerError> {
-        until_signal().await?;
-        tracing::info!("stopping: no new connections; what runs is answered");
-        self.stop().await;
-        tracing::info!("stopped");
-        Ok(())
-    }
-
-    /// Stops: accepts nothing new, answers what runs, writes a checkpoint.
-    pub async fn stop(mut self) {
-        let _ = self.parts.stop.send(true);
-        if let Some(accepting) = self.accepting.take() {
-            let _ = accepting.await;
-        }
-        self.parts.stop().await;
-    }
-}
-
-/// Keeps a server alive whose routes are mounted in another application.
-pub struct Embedded {
-    parts: Parts,
-}
-
-impl Embedded {
-    /// Answers what runs, then writes a checkpoint.
-    pub async fn stop(self) {
-        self.parts.stop().await;
-    }
-}
-
-/// A server in the background that nobody can reach over a network.
-pub(crate) struct InProcess {
-    router: Router,
-    parts: Parts,
-}
-
-impl InProcess {
-    /// A new connection, served like any other: HTTP/1.1, and sockets when it is upgraded.
-    pub(crate) fn connect(&self) -> DuplexStream {
-        let (client, server) = tokio::io::duplex(IN_PROCESS_BUFFER_BYTES);
-        net::serve_stream(server, &self.router, &self.parts.host);
-        client
-    }
-
-    /// Answers one request, without a connection.
-    pub(crate) async fn answer(&self, request: Request) -> Response {
-        self.router.clone().oneshot(request).await.into_response()
-    }
-
-    /// Answers what runs, then ends.
-    pub(crate) async fn stop(self) {
-        self.parts.stop().await;
-    }
-}
-
-/// What is under way in one direction of a connection inside the process. Source: ours, as a socket's buffer.
-const IN_PROCESS_BUFFER_BYTES: usize = 64 << 10;

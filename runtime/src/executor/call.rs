@@ -34,8 +34,8 @@ pub struct Call {
 
 impl Call {
     /// A query's evaluation for those who watch it.
-    pub fn query(path: Arc<str>, args: Arc<str>, identity: Identity) -> Self {
-        Call { path, args, identity, request: RequestToken::random(), once: None, origin: Origin::Socket }
+    pub fn query(path: Arc<str>, args: Arc<str>, identity: Identity, request: RequestToken) -> Self {
+        Call { path, args, identity, request, once: None, origin: Origin::Socket }
     }
 
     pub(super) fn may_call_internal(&self) -> bool {

@@ -4,9 +4,11 @@
 //! to the session before it is asked what to do, so that a burst of frames becomes one Transition and one flush.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::select;
 use syncline_client_protocol::{
     Close, FunctionCall, IdentityKey, Input, MutationSuccess, Now, Output, QueryId, RequestId, RunId, Session,
     SessionConfig, SessionId, SystemFailure, Timestamp,
@@ -127,46 +129,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.serve().await;
         let now = self.now();
         self.session.handle(now, Input::PeerClosed);
-        for watch in self.watches.values().filter_map(|watch| watch.handle) {
+        // In an order that does not depend on chance: what is given up last is kept longest.
+        let mut watches: Vec<_> = self.watches.drain().collect();
+        watches.sort_unstable_by_key(|(query, _)| *query);
+        for watch in watches.into_iter().filter_map(|(_, watch)| watch.handle) {
             self.host.live.unwatch(watch);
         }
     }
 
     async fn serve(&mut self) {
-        let mut timer = Box::pin(tokio::time::sleep(Duration::ZERO));
-        let mut pings = tokio::time::interval(self.host.config.websocket_ping_every);
-        pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        pings.reset();
+        let host = self.host.clone();
+        let sleep = |duration| host.timer.sleep(duration);
+        let mut timer = sleep(Duration::ZERO);
+        let mut ping = sleep(host.config.websocket_ping_every);
         let mut stopping = self.host.stopping.clone();
         let mut stall = Stall::new(self.now().monotonic_ms);
         loop {
+            // In a fixed order, which a simulation repeats. Nobody starves: what is rare comes first, and whatever
+            // happened, all that has come meanwhile is taken behind it.
             tokio::select! {
+                biased;
+                () = stopped(&mut stopping), if !self.closing => {
+                    self.closing = true;
+                    let now = self.now();
+                    self.session.handle(now, Input::SystemFailure(SystemFailure::Shutdown));
+                }
+                () = &mut timer => {
+                    let now = self.now();
+                    self.session.handle(now, Input::Tick);
+                    if stall.is_over(&self.transport, now.monotonic_ms, host.config.socket_write_stall_max) {
+                        tracing::info!("a socket was dropped: its peer takes no bytes");
+                        return;
+                    }
+                    let wake = self.session.deadline().unwrap_or(u64::MAX).min(now.monotonic_ms + 10_000);
+                    timer = sleep(Duration::from_millis(wake.saturating_sub(now.monotonic_ms).max(1)));
+                }
+                () = &mut ping => {
+                    self.transport.send_ping();
+                    ping = sleep(host.config.websocket_ping_every);
+                }
                 event = self.transport.event() => {
                     if !self.take(event) { return; }
                 }
                 note = self.notes.recv() => {
                     if let Some(note) = note { self.take_note(note); }
                 }
-                changed = self.published.changed(), if self.target.is_some() || self.awaited.is_some() => {
+                changed = self.published.changed(), if self.waits_for_published() => {
                     if changed.is_err() { return; }
                     self.take_published();
-                }
-                () = &mut timer => {
-                    let now = self.now();
-                    self.session.handle(now, Input::Tick);
-                    if stall.is_over(&self.transport, now.monotonic_ms, self.host.config.socket_write_stall_max) {
-                        tracing::info!("a socket was dropped: its peer takes no bytes");
-                        return;
-                    }
-                    let wake = self.session.deadline().unwrap_or(u64::MAX).min(now.monotonic_ms + 10_000);
-                    let wait = Duration::from_millis(wake.saturating_sub(now.monotonic_ms).max(1));
-                    timer.as_mut().reset(tokio::time::Instant::now() + wait);
-                }
-                _ = pings.tick() => self.transport.send_ping(),
-                () = stopped(&mut stopping), if !self.closing => {
-                    self.closing = true;
-                    let now = self.now();
-                    self.session.handle(now, Input::SystemFailure(SystemFailure::Shutdown));
                 }
             }
             if !self.drain().await {
@@ -211,7 +221,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.take_notes();
+        if self.waits_for_published() && self.published.has_changed().unwrap_or(false) {
+            self.take_published();
+        }
         true
+    }
+
+    fn waits_for_published(&self) -> bool {
+        self.target.is_some() || self.awaited.is_some()
     }
 
     fn take_notes(&mut self) {
@@ -452,8 +469,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// After the last message: writes it and waits for the peer's own close, for a moment.
     async fn linger(&mut self) {
+        let late = self.host.timer.sleep(CLOSE_WAIT_MAX);
         let end = async { while !matches!(self.transport.event().await, SocketEvent::Ended) {} };
-        let _ = tokio::time::timeout(CLOSE_WAIT_MAX, end).await;
+        select(pin!(end), late).await;
     }
 }
 

@@ -12,18 +12,22 @@ use tokio::sync::{oneshot, watch};
 use super::authenticate::{Authenticator, Checked, Credential, Verified};
 use super::connection::{Inbox, Note};
 use super::http::HttpError;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timer};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::executor::{Call, Executor};
 use crate::identity::Identity;
 use crate::live::LiveQueries;
+use crate::machine::Spawn;
 
 /// See the module.
 pub(crate) struct Host {
     pub(crate) config: Arc<Config>,
     pub(crate) instance_name: String,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) timer: Arc<dyn Timer>,
+    /// Runs sockets, and what they wait for.
+    pub(crate) tasks: Arc<dyn Spawn>,
     pub(crate) engine: Engine,
     pub(crate) executor: Executor,
     pub(crate) live: LiveQueries,
@@ -71,7 +75,7 @@ impl Host {
             AuthToken::Admin { key, .. } => Some(key.to_string().into()),
             AuthToken::User(_) | AuthToken::None => None,
         };
-        tokio::spawn(async move {
+        let verified = async move {
             let checked = match token {
                 AuthToken::User(token) => authenticator.check(Credential::User { token: token.to_string() }).await,
                 AuthToken::Admin { key, acting_as } => {
@@ -81,7 +85,8 @@ impl Host {
                 AuthToken::None => Checked::Accepted { identity: Identity::Anonymous, expires_at_ns: None },
             };
             inbox.put(Note::Verified(Verified { attempt, checked, admin_key }));
-        });
+        };
+        self.tasks.spawn("verify", Box::pin(verified));
     }
 
     /// The identity that an HTTP request shows.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use syncline_client_protocol::{ClientVersion, SessionConfig, SessionLimits, Support};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -109,26 +110,31 @@ async fn serve(host: Arc<Host>, client: ClientVersion, on_upgrade: OnUpgrade, sl
             return;
         }
     };
-    metrics::gauge!("syncline_sockets").increment(1.0);
-    host.sessions.fetch_add(1, Ordering::Relaxed);
-    let limits = SessionLimits { queries_max: host.config.queries_per_client_max, ..SessionLimits::default() };
-    let config = SessionConfig { client, limits };
-    run(host.clone(), config, upgraded).await;
-    host.sessions.fetch_sub(1, Ordering::Relaxed);
-    metrics::gauge!("syncline_sockets").decrement(1.0);
+    serve_upgraded(host, client, upgraded).await;
     drop(slot);
 }
 
 /// Without the layers of HTTP around it where the connection is a plain one, so that an idle socket costs little.
-async fn run(host: Arc<Host>, config: SessionConfig, upgraded: Upgraded) {
+async fn serve_upgraded(host: Arc<Host>, client: ClientVersion, upgraded: Upgraded) {
     match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => {
-            let transport = Transport::new(parts.io.into_inner(), parts.read_buf, &host.config).await;
-            Connection::new(host, transport, config).run().await;
-        }
-        Err(upgraded) => {
-            let transport = Transport::new(TokioIo::new(upgraded), Bytes::new(), &host.config).await;
-            Connection::new(host, transport, config).run().await;
-        }
+        Ok(parts) => serve_frames(host, client, parts.io.into_inner(), parts.read_buf).await,
+        Err(upgraded) => serve_frames(host, client, TokioIo::new(upgraded), Bytes::new()).await,
     }
+}
+
+/// Serves a socket behind its handshake; `read` is what was received behind the upgrade request.
+pub(super) async fn serve_frames(
+    host: Arc<Host>,
+    client: ClientVersion,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    read: Bytes,
+) {
+    metrics::gauge!("syncline_sockets").increment(1.0);
+    host.sessions.fetch_add(1, Ordering::Relaxed);
+    let limits = SessionLimits { queries_max: host.config.queries_per_client_max, ..SessionLimits::default() };
+    let config = SessionConfig { client, limits };
+    let transport = Transport::new(stream, read, &host.config).await;
+    Connection::new(host.clone(), transport, config).run().await;
+    host.sessions.fetch_sub(1, Ordering::Relaxed);
+    metrics::gauge!("syncline_sockets").decrement(1.0);
 }
