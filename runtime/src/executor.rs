@@ -27,7 +27,7 @@ use crate::config::{Config, FUNCTION_VALUE_BYTES_MAX};
 use crate::function_log::{ExecutionId, FunctionLog};
 use crate::request::RequestToken;
 use crate::system::{self, Facts};
-pub use call::{ActionRun, Call, MutationRun, QueryRun, SystemError, encoded, failure, shown};
+pub use call::{ActionRun, Call, MutationRun, QueryRun, StandsOn, SystemError, encoded, failure, shown};
 use guard::{Ended, Guard, TimeLimits};
 
 /// What the executor takes from the world.

@@ -28,6 +28,7 @@ use tower::ServiceExt;
 use crate::config::REQUEST_HEAD_MAX;
 pub(crate) use authenticate::Authenticator;
 pub(crate) use host::Host;
+pub(crate) use lane::Lanes;
 
 /// Everything the server answers under its own paths, without a fallback: an application can mount it beside its own
 /// routes and its own fallback.

@@ -29,7 +29,7 @@ use crate::environment::Environment;
 use crate::executor::{Executor, ExecutorPorts, guard};
 use crate::live::LiveQueries;
 use crate::machine::{Machine, Spawn};
-use crate::net::{self, Authenticator, Host};
+use crate::net::{self, Authenticator, Host, Lanes};
 use crate::system::{self, Facts};
 pub use error::ServerError;
 use metrics::MetricsRoute;
@@ -307,6 +307,7 @@ impl Server {
             engine: engine.clone(),
             executor,
             live: live.clone(),
+            lanes: Arc::new(Lanes::default()),
             stopping,
         });
         let background = vec![

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use syncline_client_protocol::{Failure, LogLines, QueryResult, SystemFailure};
-use syncline_engine::{ReadSet, RequestKey};
+use syncline_engine::{Durability, Engine, ReadSet, RequestKey};
 use syncline_functions::registry::{FunctionError, FunctionKind};
 use syncline_functions::run::RunReport;
 use syncline_schema::Timestamp;
@@ -169,6 +169,26 @@ pub struct MutationRun {
     pub durable_at: Timestamp,
     /// The generation of commits it was made in: when that ends before `durable_at`, there is no answer.
     pub generation: u64,
+}
+
+impl MutationRun {
+    /// What it is true of.
+    pub fn stands_on(&self) -> StandsOn {
+        StandsOn { ts: self.durable_at, generation: self.generation }
+    }
+}
+
+/// A commit, durable or not: all that came of it is gone when it is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandsOn {
+    ts: Timestamp,
+    generation: u64,
+}
+
+impl StandsOn {
+    pub(super) fn is_undone(self, engine: &Engine) -> bool {
+        engine.durability(self.ts, self.generation) == Durability::Undone
+    }
 }
 
 /// An action that ran.

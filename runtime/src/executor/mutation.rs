@@ -6,12 +6,21 @@ use syncline_engine::{Access, At, BeginOptions, CommitError, Outcome, Transactio
 use syncline_functions::registry::{FunctionError, FunctionKind};
 use syncline_schema::Timestamp;
 
-use super::{Call, Executor, Found, MutationRun, Ran, SystemError, errors};
+use super::{Call, Executor, Found, MutationRun, Ran, StandsOn, SystemError, errors};
+
+/// What an attempt comes after.
+#[derive(Clone, Copy)]
+struct Behind {
+    before: Option<StandsOn>,
+    turn: Option<TurnId>,
+}
 
 /// What one attempt came to.
 enum Attempt {
     Ended(MutationRun),
     Again,
+    /// It had the committer's turn, and kept it for too long.
+    TurnOver,
 }
 
 impl Executor {
@@ -22,6 +31,14 @@ impl Executor {
     /// # Errors
     /// What is not the mutation's own failure; conflicts are not among it.
     pub async fn mutation(&self, call: &Call) -> Result<MutationRun, SystemError> {
+        self.mutation_behind(call, None).await
+    }
+
+    /// The same, behind another one that its caller wants to have happened first.
+    ///
+    /// # Errors
+    /// [`SystemError::Undone`] also when the other one was undone: both are to be sent again, in their order.
+    pub async fn mutation_behind(&self, call: &Call, before: Option<StandsOn>) -> Result<MutationRun, SystemError> {
         let _permit = self.permit().await;
         let found = match self.find(call, FunctionKind::Mutation) {
             Ok(found) => found,
@@ -31,26 +48,36 @@ impl Executor {
             }
         };
         for attempt in 1..=self.inner.config.mutation_attempts_max {
-            match self.attempt(call, &found, None, attempt).await? {
+            match self.attempt(call, &found, Behind { before, turn: None }, attempt).await? {
                 Attempt::Ended(run) => return Ok(run),
-                Attempt::Again => {
+                Attempt::Again | Attempt::TurnOver => {
                     metrics::counter!("syncline_mutation_conflicts_total").increment(1);
                     tracing::debug!(path = &*call.path, attempt, "a write conflict: run again");
                 }
             }
         }
-        self.alone(call, &found).await
+        self.alone(call, &found, before).await
     }
 
-    /// With the committer's turn: nobody else commits, so it cannot lose.
-    async fn alone(&self, call: &Call, found: &Found<'_>) -> Result<MutationRun, SystemError> {
+    /// With the committer's turn: nobody else commits, so it cannot lose. What it stands on may still be undone, or grow
+    /// too old, which is nothing to tell its caller of: then with another turn.
+    async fn alone(
+        &self,
+        call: &Call,
+        found: &Found<'_>,
+        before: Option<StandsOn>,
+    ) -> Result<MutationRun, SystemError> {
         metrics::counter!("syncline_mutation_exclusive_turns_total").increment(1);
-        let turn = self.inner.engine.exclusive().await;
-        match self.attempt(call, found, Some(turn.id()), self.inner.config.mutation_attempts_max + 1).await? {
-            Attempt::Ended(run) => Ok(run),
-            Attempt::Again => {
-                let limit = self.inner.config.engine.exclusive_turn_max;
-                Ok(self.refused(errors::turn_too_long(&found.path, limit.as_millis())))
+        loop {
+            let turn = self.inner.engine.exclusive().await;
+            let behind = Behind { before, turn: Some(turn.id()) };
+            match self.attempt(call, found, behind, self.inner.config.mutation_attempts_max + 1).await? {
+                Attempt::Ended(run) => return Ok(run),
+                Attempt::Again => {}
+                Attempt::TurnOver => {
+                    let limit = self.inner.config.engine.exclusive_turn_max;
+                    return Ok(self.refused(errors::turn_too_long(&found.path, limit.as_millis())));
+                }
             }
         }
     }
@@ -59,10 +86,15 @@ impl Executor {
         &self,
         call: &Call,
         found: &Found<'_>,
-        turn: Option<TurnId>,
+        behind: Behind,
         number: u32,
     ) -> Result<Attempt, SystemError> {
+        let Behind { before, turn } = behind;
         let tx = self.begin(At::Committed, BeginOptions { access: Access::ReadWrite, turn })?;
+        // Behind the beginning: what is undone from here on, this transaction is undone with.
+        if before.is_some_and(|before| before.is_undone(&self.inner.engine)) {
+            return Err(SystemError::Undone);
+        }
         if let Some(key) = &call.once {
             let known = match tx.request_outcome(key).await {
                 Ok(known) => known,
@@ -113,9 +145,8 @@ impl Executor {
                     self.log_lost(call, found, &ran, tx, &conflict, number);
                     return Ok(Attempt::Again);
                 }
-                Err(CommitError::OutOfRetention | CommitError::Undone | CommitError::TurnTooLong) => {
-                    return Ok(Attempt::Again);
-                }
+                Err(CommitError::OutOfRetention | CommitError::Undone) => return Ok(Attempt::Again),
+                Err(CommitError::TurnTooLong) => return Ok(Attempt::TurnOver),
                 Err(CommitError::Overloaded) => return Err(SystemError::Overloaded),
                 Err(CommitError::Storage(cause)) => return Err(SystemError::Storage(cause)),
             }

@@ -33,8 +33,18 @@ use crate::request::RequestToken;
 pub(super) enum Note {
     Live(LiveEvent),
     Verified(Verified),
-    MutationDone { request: RequestId, token: RequestToken, ran: Result<MutationRun, SystemError> },
-    ActionDone { request: RequestId, token: RequestToken, ran: ActionRun },
+    MutationDone {
+        request: RequestId,
+        token: RequestToken,
+        ran: Result<MutationRun, SystemError>,
+    },
+    ActionDone {
+        request: RequestId,
+        token: RequestToken,
+        ran: ActionRun,
+    },
+    /// A mutation was not begun, because the client goes on with its mutations on another socket.
+    TakenOver,
 }
 
 /// How others reach a session.
@@ -106,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             session: Session::new(config, now),
             transport,
             watcher: Arc::new(inbox.clone()),
-            lane: Lane::new(host.executor.clone(), inbox.clone()),
+            lane: Lane::new(host.executor.clone(), host.lanes.clone(), inbox.clone()),
             inbox,
             notes,
             watches: HashMap::new(),
@@ -243,6 +253,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Note::Verified(verified) => self.take_verified(verified),
             Note::MutationDone { request, token, ran } => self.take_mutation(request, &token, ran),
             Note::ActionDone { request, token, ran } => self.take_action(request, &token, ran),
+            Note::TakenOver => {
+                tracing::debug!("a socket ends because its client has come back on another one");
+                let now = self.now();
+                self.session.handle(now, Input::SystemFailure(SystemFailure::Internal));
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::authenticate::{Authenticator, Checked, Credential, Verified};
 use super::connection::{Inbox, Note};
 use super::http::HttpError;
+use super::lane::Lanes;
 use crate::clock::{Clock, Timer};
 use crate::config::Config;
 use crate::environment::Environment;
@@ -31,6 +32,7 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) executor: Executor,
     pub(crate) live: LiveQueries,
+    pub(crate) lanes: Arc<Lanes>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) environment: Arc<Environment>,
     /// Becomes true when the server stops.

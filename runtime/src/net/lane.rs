@@ -1,9 +1,18 @@
-//! The mutations of one socket: one after another, in the order its session asked for them.
+//! The mutations of one session: one after another, in the order it asked for them, over all its sockets.
+//!
+//! When one cannot be done, or was undone before the next begins, none behind it is: its socket ends, and its client
+//! sends all of them again. The one behind would be answered from its record then, and have happened first.
+//!
+//! A client that comes back on another socket, before the old one is known to be lost, sends what is unanswered again.
+//! The new lane takes over: the old one begins nothing more, and what it runs is waited for. Else a mutation could
+//! take effect there after its client was told here that it had failed.
+//!
+//! TODO(correctness): holds on one node. With a second one, an old socket there has to be ended from here.
 //!
 //! All that wait run in one task. A task for each would cost a mutation two hops between threads, forty times for a
 //! client that has forty in flight.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -11,17 +20,29 @@ use std::task::Poll;
 use syncline_client_protocol::RequestId;
 
 use super::connection::{Inbox, Note};
-use crate::executor::{Call, Executor};
+use crate::executor::{Call, Executor, MutationRun, StandsOn, SystemError};
 
 /// The session is told of so many mutations together: to wake it for each costs as much as a short mutation. Its
 /// client gets no answer sooner, because that waits for the disk.
 const TOLD_AT_ONCE_MAX: usize = 16;
 
-/// See the module. Dropped, it begins no other mutation; the one that runs goes on to its end.
+/// The lanes of all sessions that have called a mutation and have a socket.
+#[derive(Default)]
+pub(crate) struct Lanes(Mutex<HashMap<[u8; 16], Arc<Shared>>>);
+
+/// A socket's lane. Dropped, it begins no other mutation; the one that runs goes on to its end.
 pub(super) struct Lane {
     executor: Executor,
+    lanes: Arc<Lanes>,
+    session: Option<[u8; 16]>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     inbox: Inbox,
-    queue: Arc<Mutex<Queue>>,
+    queue: Mutex<Queue>,
+    /// Held by the task that runs mutations.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -29,79 +50,153 @@ struct Queue {
     waiting: VecDeque<(RequestId, Call)>,
     /// A task takes from it.
     is_served: bool,
+    /// What the last one made or saw.
+    before: Option<StandsOn>,
+    /// Lanes that were taken over, and may still run something.
+    after: Vec<Arc<Shared>>,
+    /// Nothing is begun any more.
+    has_ended: bool,
+}
+
+impl Lanes {
+    /// Makes `lane` the one of a session, and ends the one it had.
+    fn take_over(&self, session: [u8; 16], lane: &Arc<Shared>) {
+        let before = self.lock().insert(session, lane.clone());
+        if let Some(before) = before {
+            let mut queue = lock(&before.queue);
+            if !queue.waiting.is_empty() {
+                before.inbox.put(Note::TakenOver);
+            }
+            queue.end();
+            let mut after = std::mem::take(&mut queue.after);
+            drop(queue);
+            after.push(before);
+            lock(&lane.queue).after.append(&mut after);
+        }
+    }
+
+    fn release(&self, session: [u8; 16], lane: &Arc<Shared>) {
+        let mut lanes = self.lock();
+        if lanes.get(&session).is_some_and(|newest| Arc::ptr_eq(newest, lane)) {
+            lanes.remove(&session);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 16], Arc<Shared>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Lane {
-    pub(super) fn new(executor: Executor, inbox: Inbox) -> Self {
-        Lane { executor, inbox, queue: Arc::default() }
+    pub(super) fn new(executor: Executor, lanes: Arc<Lanes>, inbox: Inbox) -> Self {
+        let shared = Shared { inbox, queue: Mutex::default(), turn: tokio::sync::Mutex::default() };
+        Lane { executor, lanes, session: None, shared: Arc::new(shared) }
     }
 
     /// Runs a mutation when those before it have ended; its answer goes to the inbox.
-    pub(super) fn push(&self, request: RequestId, call: Call) {
-        let mut queue = lock(&self.queue);
+    pub(super) fn push(&mut self, request: RequestId, call: Call) {
+        let session = call.once.map(|key| key.session);
+        if session != self.session {
+            self.change_session(session);
+        }
+        let mut queue = lock(&self.shared.queue);
+        if queue.has_ended {
+            self.shared.inbox.put(Note::TakenOver);
+            return;
+        }
         queue.waiting.push_back((request, call));
         if std::mem::replace(&mut queue.is_served, true) {
             return;
         }
         drop(queue);
-        let server = Server { inbox: self.inbox.clone(), queue: self.queue.clone(), done: Vec::new() };
-        self.executor.spawn(server.run(self.executor.clone()));
+        let (executor, lanes, shared) = (self.executor.clone(), self.lanes.clone(), self.shared.clone());
+        self.executor.spawn(async move {
+            shared.serve(&executor).await;
+            if let (Some(session), true) = (session, lock(&shared.queue).has_ended) {
+                lanes.release(session, &shared);
+            }
+        });
+    }
+
+    fn change_session(&mut self, session: Option<[u8; 16]>) {
+        if let Some(old) = std::mem::replace(&mut self.session, session) {
+            self.lanes.release(old, &self.shared);
+        }
+        if let Some(session) = session {
+            self.lanes.take_over(session, &self.shared);
+        }
     }
 }
 
 impl Drop for Lane {
-    /// Its client sends them again on another socket, where they must not meet themselves.
+    /// Its client sends them again on another socket, whose lane finds this one if it still runs something.
     fn drop(&mut self) {
-        lock(&self.queue).waiting.clear();
+        let mut queue = lock(&self.shared.queue);
+        queue.end();
+        // Else the task that takes from it does so when it ends.
+        let is_idle = !queue.is_served;
+        drop(queue);
+        if let Some(session) = self.session.filter(|_| is_idle) {
+            self.lanes.release(session, &self.shared);
+        }
     }
 }
 
-/// The task that runs what waits.
-struct Server {
-    inbox: Inbox,
-    queue: Arc<Mutex<Queue>>,
-    /// Mutations that have ended and that the session does not know of.
-    done: Vec<Note>,
-}
-
-impl Server {
-    async fn run(mut self, executor: Executor) {
+impl Shared {
+    async fn serve(&self, executor: &Executor) {
+        let _turn = self.turn.lock().await;
+        let after = std::mem::take(&mut lock(&self.queue).after);
+        for lane in after {
+            drop(lane.turn.lock().await);
+        }
+        let mut done = Vec::new();
         let mut told_ms = executor.now_ms();
-        while let Some((request, call)) = self.next() {
-            let mut running = pin!(executor.mutation(&call));
+        while let Some((request, call, before)) = self.next() {
+            let mut running = pin!(executor.mutation_behind(&call, before));
             let ran = match futures::poll!(running.as_mut()) {
                 Poll::Ready(ran) => ran,
                 Poll::Pending => {
-                    self.tell();
+                    self.tell(&mut done);
                     running.await
                 }
             };
-            self.done.push(Note::MutationDone { request, token: call.request, ran });
+            lock(&self.queue).note(&ran);
+            done.push(Note::MutationDone { request, token: call.request, ran });
             let now_ms = executor.now_ms();
-            if self.done.len() == TOLD_AT_ONCE_MAX || now_ms > told_ms {
-                self.tell();
+            if done.len() == TOLD_AT_ONCE_MAX || now_ms > told_ms {
+                self.tell(&mut done);
                 told_ms = now_ms;
             }
         }
+        self.tell(&mut done);
     }
 
-    /// The next mutation. When there is none, the session has been told of all.
-    fn next(&mut self) -> Option<(RequestId, Call)> {
-        let next = lock(&self.queue).waiting.pop_front();
-        if next.is_some() {
-            return next;
+    fn tell(&self, done: &mut Vec<Note>) {
+        for note in done.drain(..) {
+            self.inbox.put(note);
         }
-        self.tell();
+    }
+
+    fn next(&self) -> Option<(RequestId, Call, Option<StandsOn>)> {
         let mut queue = lock(&self.queue);
         let next = queue.waiting.pop_front();
         queue.is_served = next.is_some();
-        next
+        next.map(|(request, call)| (request, call, queue.before))
+    }
+}
+
+impl Queue {
+    /// What the next one comes behind.
+    fn note(&mut self, ran: &Result<MutationRun, SystemError>) {
+        match ran {
+            Ok(ran) => self.before = Some(ran.stands_on()),
+            Err(_) => self.end(),
+        }
     }
 
-    fn tell(&mut self) {
-        for note in self.done.drain(..) {
-            self.inbox.put(note);
-        }
+    fn end(&mut self) {
+        self.has_ended = true;
+        self.waiting.clear();
     }
 }
 
