@@ -45,8 +45,7 @@ const TIMESTAMP: &str = "base64 of a 64-bit little-endian timestamp up to 2^63-1
 const ACTING_AS: &str = "an object with a `tokenIdentifier`, or with an `issuer` and a `subject`";
 
 pub(super) fn client_message(text: &str) -> Result<ClientMessage, WireError> {
-    let members: Members<'_> =
-        serde_json::from_str(text).map_err(|error| WireError::NotJson { found: error.to_string() })?;
+    let members: Members<'_> = serde_json::from_str(text).map_err(|error| not_an_object(text, &error))?;
     let message = Reader { place: Place::Message, members: &members };
     let kind = message.string("type")?;
     match kind.as_ref() {
@@ -58,6 +57,12 @@ pub(super) fn client_message(text: &str) -> Result<ClientMessage, WireError> {
         "Event" => Ok(ClientMessage::Event),
         other => Err(WireError::UnknownType { found: format!("{:?}", excerpt(other)) }),
     }
+}
+
+/// The parser repeats a string that stands where the object should; where it meets no JSON, it only says where.
+fn not_an_object(text: &str, error: &serde_json::Error) -> WireError {
+    let found = if error.is_data() { kind(text.trim_ascii_start()) } else { error.to_string() };
+    WireError::NotJson { found }
 }
 
 fn connect(message: &Reader<'_, '_>) -> Result<Connect, WireError> {
