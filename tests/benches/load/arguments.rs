@@ -82,11 +82,14 @@ fn value<T: std::str::FromStr>(name: &str, given: Option<String>) -> Result<T, F
     value.ok_or_else(|| Failure::new(format!("{name} needs a value, not {given:?}")))
 }
 
-/// All measures whose names begin so.
-fn named(start: &str) -> Result<Vec<Measure>, Failure> {
-    let found: Vec<Measure> =
-        Measure::ALL.iter().filter(|(name, _)| name.starts_with(start)).map(|(_, measure)| *measure).collect();
-    if found.is_empty() { Err(Failure::new(format!("there is no {start}.\n{}", help()))) } else { Ok(found) }
+/// The measure of that name, or else all whose names begin so.
+fn named(word: &str) -> Result<Vec<Measure>, Failure> {
+    let of = |fits: &dyn Fn(&str) -> bool| -> Vec<Measure> {
+        Measure::ALL.iter().filter(|(name, _)| fits(name)).map(|(_, measure)| *measure).collect()
+    };
+    let exact = of(&|name| name == word);
+    let found = if exact.is_empty() { of(&|name| name.starts_with(word)) } else { exact };
+    if found.is_empty() { Err(Failure::new(format!("there is no {word}.\n{}", help()))) } else { Ok(found) }
 }
 
 fn help() -> String {
@@ -94,7 +97,7 @@ fn help() -> String {
     format!(
         "cargo bench -p syncline-tests --bench load -- [MEASURE...] [OPTION...]\n\
          \n\
-         MEASURE  {} (or how such a name begins); all of them when none is named\n\
+         MEASURE  {} (or how several of them begin); all of them when none is named\n\
          --seconds S        length of a round (5)\n\
          --rounds N         rounds of each measure; the table has their medians (3)\n\
          --quick            one round of a second, fewer idle sessions\n\
