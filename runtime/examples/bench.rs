@@ -1,6 +1,7 @@
 //! The transfer workload: what the load program and comparisons with other servers run against.
 //!
-//! Names and arguments are fixed, snake case and float64 throughout.
+//! Names and arguments are fixed, snake case and float64 throughout. `BENCH_OUTCOME_BYTES_MAX` in the environment is how
+//! many bytes of request outcomes are kept: a run of minutes reaches a budget that a busy server reaches in days.
 
 use std::process::ExitCode;
 
@@ -42,6 +43,13 @@ mod accounts {
         Ok(account.map(|account| Balance { id: (*account).id, balance: account.balance }))
     }
 
+    /// `count` accounts from number `start` on.
+    #[query(rename_all = "snake_case")]
+    pub async fn get_range(ctx: &QueryCtx, start: f64, count: f64) -> Result<Vec<Balance>> {
+        let accounts = ctx.db.query(Account::by_account_id().gte(start).lt(start + count)).collect().await?;
+        Ok(accounts.iter().map(|account| Balance { id: (**account).id, balance: account.balance }).collect())
+    }
+
     /// How many accounts there are, what they hold together, and how many do not hold `initialBalance`.
     #[query]
     pub async fn get_stats(ctx: &QueryCtx, initial_balance: f64) -> Result<Stats> {
@@ -52,6 +60,16 @@ mod accounts {
             stats.changed += f64::from(u8::from(account.balance != initial_balance));
         }
         Ok(stats)
+    }
+}
+
+mod viewer {
+    use super::*;
+
+    /// Who asks, or null.
+    #[query]
+    pub async fn get_subject(ctx: &QueryCtx) -> Result<Option<String>> {
+        Ok(ctx.auth.user().map(|user| user.subject.clone()))
     }
 }
 
@@ -105,14 +123,23 @@ mod transfer {
 async fn main() -> ExitCode {
     let functions = functions![
         accounts::get_account,
+        accounts::get_range,
         accounts::get_stats,
+        viewer::get_subject,
         seed::seed_range,
         seed::clear_accounts,
         transfer::transfer
     ];
     // The totals are read in one query, over as many accounts as a comparison uses.
-    let server = Server::new(schema![Account], functions)
+    let mut server = Server::new(schema![Account], functions)
         .change_config(|config| config.engine.limits.documents_read_max = 2_000_000)
         .change_config(|config| config.engine.limits.bytes_read_max = 1 << 30);
+    if let Ok(text) = std::env::var("BENCH_OUTCOME_BYTES_MAX") {
+        let Ok(bytes) = text.parse() else {
+            eprintln!("BENCH_OUTCOME_BYTES_MAX has to be a number of bytes, not {text}");
+            return ExitCode::FAILURE;
+        };
+        server = server.change_config(|config| config.engine.outcome_bytes_max = bytes);
+    }
     syncline::cli::run(server).await
 }

@@ -29,6 +29,10 @@ pub struct Arguments {
     pub rounds: usize,
     /// Sessions whose memory is measured.
     pub idle_sessions: usize,
+    /// Mutations of the long run.
+    pub mutations: u64,
+    /// Documents of the store whose start is measured.
+    pub documents: u32,
     /// Where data folders go: on the disk that is to be measured.
     pub folder: PathBuf,
 }
@@ -41,6 +45,8 @@ impl Arguments {
             length: Duration::from_secs(5),
             rounds: 3,
             idle_sessions: 10_000,
+            mutations: 1_000_000,
+            documents: 1_000_000,
             folder: std::env::temp_dir(),
         };
         let mut started_by_cargo = false;
@@ -55,6 +61,7 @@ impl Arguments {
                 "--quick" => {
                     (arguments.length, arguments.rounds) = (Duration::from_secs(1), 1);
                     arguments.idle_sessions = 2000;
+                    (arguments.mutations, arguments.documents) = (50_000, 100_000);
                 }
                 "--seconds" => {
                     let seconds: f64 = value(&word, given.next())?;
@@ -63,6 +70,8 @@ impl Arguments {
                 }
                 "--rounds" => arguments.rounds = value::<usize>(&word, given.next())?.max(1),
                 "--idle-sessions" => arguments.idle_sessions = value(&word, given.next())?,
+                "--mutations" => arguments.mutations = value(&word, given.next())?,
+                "--documents" => arguments.documents = value(&word, given.next())?,
                 "--folder" => arguments.folder = value(&word, given.next())?,
                 name => arguments.measures.extend(named(name)?),
             }
@@ -100,8 +109,10 @@ fn help() -> String {
          MEASURE  {} (or how several of them begin); all of them when none is named\n\
          --seconds S        length of a round (5)\n\
          --rounds N         rounds of each measure; the table has their medians (3)\n\
-         --quick            one round of a second, fewer idle sessions\n\
+         --quick            one round of a second, fewer idle sessions, mutations and documents\n\
          --idle-sessions N  sessions whose memory is measured (10000)\n\
+         --mutations N      mutations of the long run (1000000)\n\
+         --documents N      documents of the store that is started; its log has a tenth as many commits (1000000)\n\
          --folder DIR       where data folders are made (the system's temporary folder)\n\
          \n\
          The server is the example beside this program (cargo build --release -p syncline --example bench) or the\n\

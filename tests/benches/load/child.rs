@@ -6,10 +6,14 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::clock::bounded;
 use super::failure::Failure;
 
 /// How long a process may take until it listens.
 const START_MAX: Duration = Duration::from_secs(30);
+
+/// How often it is looked at whether a process has stopped.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A process that listens on loopback. It is killed when this is dropped.
 pub struct Child {
@@ -51,6 +55,24 @@ impl Child {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub async fn stop(mut self) -> Result<(), Failure> {
+        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
+        if !asked.success() {
+            return Err(Failure::new("a process could not be asked to stop"));
+        }
+        bounded("waiting until a process has stopped", async {
+            loop {
+                match self.process.try_wait()? {
+                    Some(status) if status.success() => return Ok(()),
+                    Some(status) => return Err(Failure::new(format!("a process ended with {status}"))),
+                    None => tokio::time::sleep(LOOK_EVERY).await,
+                }
+            }
+        })
+        .await
     }
 
     /// Its process id.

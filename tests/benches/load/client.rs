@@ -19,6 +19,12 @@ const ACCEPTED: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// Largest head of an answer to an upgrade, bytes.
 const HEAD_MAX: usize = 8 << 10;
 
+/// Where a Transition brings a result.
+pub const QUERY_UPDATED: &[u8] = br#""type":"QueryUpdated""#;
+
+/// Behind it stands what an account holds.
+pub const BALANCE: &[u8] = br#""balance":"#;
+
 /// Bytes read at once where answers to many calls arrive together.
 pub const CALL_BUFFER: usize = 64 << 10;
 
@@ -213,6 +219,31 @@ fn unexpected(payload: &[u8]) -> Failure {
 pub fn number_after(payload: &[u8], name: &[u8]) -> Option<i64> {
     let value = after(payload, name)?;
     value.first()?.is_ascii_digit().then(|| number(value).0 as i64)
+}
+
+/// How many whole numbers stand behind a member's name, and their sum.
+pub fn sum_after(payload: &[u8], name: &[u8]) -> (usize, i64) {
+    let (mut n, mut sum, mut rest) = (0, 0, payload);
+    while let Some(at) = find(rest, name) {
+        rest = &rest[at + name.len()..];
+        if rest.first().is_some_and(u8::is_ascii_digit) {
+            n += 1;
+            sum += number(rest).0 as i64;
+        }
+    }
+    (n, sum)
+}
+
+/// How many results a message brings; a query that failed ends the measure.
+pub fn results(payload: &[u8]) -> Result<usize, Failure> {
+    if find(payload, br#""type":"QueryFailed""#).is_some() {
+        return Err(unexpected(payload));
+    }
+    let (mut n, mut rest) = (0, payload);
+    while let Some(at) = find(rest, QUERY_UPDATED) {
+        (n, rest) = (n + 1, &rest[at + QUERY_UPDATED.len()..]);
+    }
+    Ok(n)
 }
 
 /// The number that `bytes` begin with, and what follows it.

@@ -27,6 +27,11 @@ impl Ledger {
         self.balances[account as usize]
     }
 
+    /// What accounts hold together.
+    pub fn sum(&self, accounts: std::ops::Range<u32>) -> i64 {
+        self.balances[accounts.start as usize..accounts.end as usize].iter().sum()
+    }
+
     /// Takes in a transfer that was acknowledged so many times.
     pub fn apply(&mut self, transfer: Transfer, times: u32) {
         self.balances[transfer.from as usize] -= i64::from(times);

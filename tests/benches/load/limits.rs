@@ -42,7 +42,7 @@ pub enum Kind {
     HttpEcho,
     /// Sends one message to every socket for each message it gets.
     Broadcast,
-    /// Holds sockets, each with the small read buffer that idle ones should have.
+    /// Answers each WebSocket message with one message, from the small read buffer that idle sockets should have.
     Idle,
 }
 

@@ -4,8 +4,14 @@ mod calls;
 mod fan_out;
 mod http_calls;
 mod latency;
+mod live;
+mod long;
 mod memory;
 mod observed;
+mod point;
+mod reruns;
+mod start;
+mod storm;
 
 use std::path::Path;
 use std::time::Duration;
@@ -40,11 +46,23 @@ pub enum Measure {
     Memory,
     /// Transfers while the log is followed and the dashboard is open.
     Observed,
+    /// Transfers while live queries on other keys are registered.
+    Live,
+    /// All sessions come back at once.
+    Storm,
+    /// One query that everybody asks.
+    Point,
+    /// Queries that run again because their rows were written.
+    Reruns,
+    /// Memory and files while one mutation follows the other for a long time.
+    Long,
+    /// How long a server takes until it answers.
+    Start,
 }
 
 impl Measure {
     /// All, with the names that select them.
-    pub const ALL: [(&'static str, Measure); 10] = [
+    pub const ALL: [(&'static str, Measure); 16] = [
         ("ws40", Measure::Calls(40, Spread::Uniform)),
         ("ws40-zipf", Measure::Calls(40, Spread::Zipf)),
         ("ws1", Measure::Calls(1, Spread::Uniform)),
@@ -55,6 +73,12 @@ impl Measure {
         ("latency", Measure::Latency),
         ("memory", Measure::Memory),
         ("observed", Measure::Observed),
+        ("live", Measure::Live),
+        ("storm", Measure::Storm),
+        ("point", Measure::Point),
+        ("reruns", Measure::Reruns),
+        ("long", Measure::Long),
+        ("start", Measure::Start),
     ];
 }
 
@@ -111,6 +135,12 @@ pub async fn run(arguments: &Arguments, n_files: usize) -> Result<(), Failure> {
             Measure::FanOut(n) => fan_out::run(&mut bench, n.min(sockets_max)).await,
             Measure::Latency => latency::run(&mut bench).await,
             Measure::Observed => observed::run(&mut bench).await,
+            Measure::Live => live::run(&mut bench).await,
+            Measure::Storm => storm::run(&mut bench, sockets_max).await,
+            Measure::Point => point::run(&mut bench).await,
+            Measure::Reruns => reruns::run(&mut bench).await,
+            Measure::Long => long::run(&mut bench, arguments.mutations).await,
+            Measure::Start => start::run(&mut bench, arguments.documents).await,
             Measure::Memory => memory::run(&mut bench, arguments.idle_sessions.min(sockets_max)).await,
         };
         // The other measures are worth their time all the same.

@@ -19,6 +19,9 @@ const SERVER_VARIABLE: &str = "SYNCLINE_BENCH_SERVER";
 /// The server's standard error, in its data folder.
 const LOG: &str = "server.log";
 
+/// How the names of the store's files begin: the database, its journal and its lock.
+pub const STORE: &str = "syncline.sqlite";
+
 /// Accounts a call makes: well under the documents one mutation may write.
 const ACCOUNTS_A_CALL: u32 = 4000;
 
@@ -32,10 +35,20 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts it in a new folder below `parent`.
     pub fn start(parent: &Path) -> Result<Self, Failure> {
+        ServerProcess::start_with(parent, None)
+    }
+
+    /// The same, with a variable in its environment.
+    pub fn start_with(parent: &Path, variable: Option<(&str, String)>) -> Result<Self, Failure> {
+        ServerProcess::start_in(TempDir::with_prefix_in("syncline-load-", parent)?, variable)
+    }
+
+    /// Starts it in a folder that may hold a store already.
+    pub fn start_in(data: TempDir, variable: Option<(&str, String)>) -> Result<Self, Failure> {
         let executable = executable()?;
-        let data = TempDir::with_prefix_in("syncline-load-", parent)?;
         let child = Child::start(
             Command::new(&executable)
+                .envs(variable)
                 .args(["serve", "--host", "127.0.0.1", "--port", "0", "--log", "warn", "--data"])
                 .arg(data.path())
                 .stderr(fs::File::create(data.path().join(LOG))?),
@@ -61,12 +74,42 @@ impl ServerProcess {
         read_log(&self.data)
     }
 
+    /// Stops it in order; what is left is its folder.
+    pub async fn stop(self) -> Result<TempDir, Failure> {
+        self.child.stop().await?;
+        Ok(self.data)
+    }
+
+    /// Ends it at once, as a crash does; what is left is its folder.
+    pub fn kill(self) -> TempDir {
+        drop(self.child);
+        self.data
+    }
+
+    /// Bytes of the store's files.
+    pub fn file_bytes(&self) -> Result<u64, Failure> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(self.data.path())? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(STORE) {
+                bytes += entry.metadata()?.len();
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Makes the accounts; each is acknowledged when this returns.
     pub async fn seed(&self) -> Result<(), Failure> {
+        self.seed_accounts(ACCOUNTS).await
+    }
+
+    /// Makes `n` accounts.
+    pub async fn seed_accounts(&self, n: u32) -> Result<(), Failure> {
         let mut http = HttpClient::open(self.address()).await?;
-        for start in (0..ACCOUNTS).step_by(ACCOUNTS_A_CALL as usize) {
+        for start in (0..n).step_by(ACCOUNTS_A_CALL as usize) {
+            let count = ACCOUNTS_A_CALL.min(n - start);
             let body = format!(
-                r#"{{"path":"seed:seed_range","args":{{"start":{start},"count":{ACCOUNTS_A_CALL},"initial":{INITIAL_BALANCE}}}}}"#
+                r#"{{"path":"seed:seed_range","args":{{"start":{start},"count":{count},"initial":{INITIAL_BALANCE}}}}}"#
             );
             bounded("making accounts", async {
                 let answer = http.post("/api/mutation?format=json", body.as_bytes()).await?;

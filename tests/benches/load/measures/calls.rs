@@ -1,9 +1,13 @@
 //! Transfers over WebSocket, a fixed number in flight on each connection, beside an echo and a group commit.
 
-use super::super::closed_loop::{Load, Peer, Tally, run_load};
+use std::time::Duration;
+
+use super::super::closed_loop::{Load, Peer, Round, Tally, run_load};
 use super::super::failure::Failure;
+use super::super::ledger::Ledger;
 use super::super::limits::group_commit::{self, Commits};
 use super::super::limits::{Kind, Limit};
+use super::super::server_process::ServerProcess;
 use super::super::table::Quantity;
 use super::super::window::Seen;
 use super::super::workload::Spread;
@@ -11,6 +15,9 @@ use super::{Bench, CONNECTIONS};
 
 /// Rows of a synced transaction in the limit of durable writes.
 const COMMIT_GROUP: usize = 256;
+
+/// Calls in flight on each connection where a server works at full speed.
+pub const DEPTH: usize = 40;
 
 /// The rounds of a measure.
 #[derive(Default)]
@@ -91,6 +98,30 @@ pub fn add_failures(bench: &mut Bench<'_>, name: &str, tally: Tally) {
     if let Some(failure) = tally.failure {
         bench.table.add_problem(format!("{name}: {} of {} mutations failed: {failure}", tally.failed, tally.answered));
     }
+}
+
+/// A round at full speed, 64 x 40, over accounts drawn evenly; taken into the ledger of the server.
+pub async fn transfer(
+    server: &ServerProcess,
+    ledger: &mut Ledger,
+    seed: u64,
+    length: Duration,
+) -> Result<Round, Failure> {
+    let load = Load {
+        peer: Peer::Syncline,
+        address: server.address(),
+        pid: server.pid(),
+        connections: CONNECTIONS,
+        depth: DEPTH,
+        spread: Spread::Uniform,
+        seed,
+        length,
+    };
+    let mut round = run_load(&load).await?;
+    for (row, n_acknowledged) in std::mem::take(&mut round.rows) {
+        ledger.apply_row(row, n_acknowledged);
+    }
+    Ok(round)
 }
 
 /// Ours and the limits, in turn.

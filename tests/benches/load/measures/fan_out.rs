@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::super::client::{self, CALL_BUFFER, Client, Heard, WATCH_BUFFER};
+use super::super::client::{self, BALANCE, CALL_BUFFER, Client, Heard, WATCH_BUFFER};
 use super::super::clock::{bounded, now};
 use super::super::failure::Failure;
 use super::super::limits::{Kind, Limit};
@@ -27,9 +27,6 @@ const OPENED_AT_ONCE: usize = 64;
 
 /// Writes of a round at least, however long they take.
 const WRITES_MIN: u32 = 3;
-
-/// Behind it stands what a subscriber waits for.
-const BALANCE: &[u8] = br#""balance":"#;
 
 /// One round of writes.
 struct Burst {

@@ -1,16 +1,12 @@
 //! Transfers at full speed while somebody follows the log and has the dashboard open, beside the same without them.
 
-use super::super::closed_loop::{Load, Peer, Round, run_load};
+use super::super::closed_loop::Round;
 use super::super::failure::Failure;
 use super::super::machine;
 use super::super::observers::{Observers, Pages};
 use super::super::table::Quantity;
-use super::super::workload::Spread;
-use super::calls::{add_failures, each};
+use super::calls::{DEPTH, add_failures, each, transfer};
 use super::{Bench, CONNECTIONS};
-
-/// Calls in flight on each connection.
-const DEPTH: usize = 40;
 
 /// The measure.
 pub async fn run(bench: &mut Bench<'_>) -> Result<(), Failure> {
@@ -62,21 +58,7 @@ async fn observed(bench: &mut Bench<'_>, name: &str, pages: Pages) -> Result<(),
     Ok(())
 }
 
-/// One round of transfers, taken into the ledger.
 async fn round(bench: &mut Bench<'_>, name: &str) -> Result<Round, Failure> {
-    let load = Load {
-        peer: Peer::Syncline,
-        address: bench.server.address(),
-        pid: bench.server.pid(),
-        connections: CONNECTIONS,
-        depth: DEPTH,
-        spread: Spread::Uniform,
-        seed: bench.next_seed(),
-        length: bench.length,
-    };
-    let mut round = run_load(&load).await.map_err(|failure| failure.during(name))?;
-    for (row, n_acknowledged) in std::mem::take(&mut round.rows) {
-        bench.ledger.apply_row(row, n_acknowledged);
-    }
-    Ok(round)
+    let (seed, length) = (bench.next_seed(), bench.length);
+    transfer(bench.server, &mut bench.ledger, seed, length).await.map_err(|failure| failure.during(name))
 }
