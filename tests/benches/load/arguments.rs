@@ -31,7 +31,7 @@ pub struct Arguments {
     pub idle_sessions: usize,
     /// Mutations of the long run.
     pub mutations: u64,
-    /// Documents of the store whose start is measured.
+    /// Documents of a large store.
     pub documents: u32,
     /// Where data folders go: on the disk that is to be measured.
     pub folder: PathBuf,
@@ -112,7 +112,7 @@ fn help() -> String {
          --quick            one round of a second, fewer idle sessions, mutations and documents\n\
          --idle-sessions N  sessions whose memory is measured (10000)\n\
          --mutations N      mutations of the long run (1000000)\n\
-         --documents N      documents of the store that is started; its log has a tenth as many commits (1000000)\n\
+         --documents N      documents of a large store: its start, its reads (1000000)\n\
          --folder DIR       where data folders are made (the system's temporary folder)\n\
          \n\
          The server is the example beside this program (cargo build --release -p syncline --example bench) or the\n\

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::clock::bounded;
 use super::failure::Failure;
 
-/// How long a process may take until it listens.
-const START_MAX: Duration = Duration::from_secs(30);
+/// How long a process may take until it listens; one that builds an index of a large table first takes some seconds.
+const START_MAX: Duration = Duration::from_secs(120);
 
 /// How often it is looked at whether a process has stopped.
 const LOOK_EVERY: Duration = Duration::from_millis(10);

@@ -1,6 +1,7 @@
 //! What the machine can do at all with the same libraries: servers that do nothing but the part of the work nobody can
 //! leave out. Each is this program again, as its own process with one thread; the other core is the client's.
 
+pub mod bare_tables;
 pub mod broadcast;
 pub mod echo;
 pub mod group_commit;

@@ -3,6 +3,7 @@
 mod calls;
 mod fan_out;
 mod http_calls;
+mod large;
 mod latency;
 mod live;
 mod long;
@@ -10,6 +11,7 @@ mod memory;
 mod observed;
 mod point;
 mod reruns;
+mod scan;
 mod start;
 mod storm;
 
@@ -58,11 +60,15 @@ pub enum Measure {
     Long,
     /// How long a server takes until it answers.
     Start,
+    /// Reads of data that is larger than the memory it may take.
+    Large,
+    /// Reading and indexing a whole table.
+    Scan,
 }
 
 impl Measure {
     /// All, with the names that select them.
-    pub const ALL: [(&'static str, Measure); 16] = [
+    pub const ALL: [(&'static str, Measure); 18] = [
         ("ws40", Measure::Calls(40, Spread::Uniform)),
         ("ws40-zipf", Measure::Calls(40, Spread::Zipf)),
         ("ws1", Measure::Calls(1, Spread::Uniform)),
@@ -79,6 +85,8 @@ impl Measure {
         ("reruns", Measure::Reruns),
         ("long", Measure::Long),
         ("start", Measure::Start),
+        ("large", Measure::Large),
+        ("scan", Measure::Scan),
     ];
 }
 
@@ -141,6 +149,8 @@ pub async fn run(arguments: &Arguments, n_files: usize) -> Result<(), Failure> {
             Measure::Reruns => reruns::run(&mut bench).await,
             Measure::Long => long::run(&mut bench, arguments.mutations).await,
             Measure::Start => start::run(&mut bench, arguments.documents).await,
+            Measure::Large => large::run(&mut bench, arguments.documents).await,
+            Measure::Scan => scan::run(&mut bench, arguments.documents).await,
             Measure::Memory => memory::run(&mut bench, arguments.idle_sessions.min(sockets_max)).await,
         };
         // The other measures are worth their time all the same.

@@ -125,6 +125,18 @@ impl ServerProcess {
     }
 }
 
+/// Another folder below `parent` with the same files.
+pub fn copy(folder: &TempDir, parent: &Path) -> Result<TempDir, Failure> {
+    let copy = TempDir::with_prefix_in("syncline-load-", parent)?;
+    for entry in fs::read_dir(folder.path())? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), copy.path().join(entry.file_name()))?;
+        }
+    }
+    Ok(copy)
+}
+
 fn read_log(data: &TempDir) -> String {
     fs::read_to_string(data.path().join(LOG)).unwrap_or_else(|error| error.to_string())
 }

@@ -16,8 +16,9 @@ use super::calls::{add_failures, transfer};
 /// Sessions that watch an account each.
 const SUBSCRIBERS: usize = 100;
 
-/// Clients come, work for so long, and go: their outcomes are kept.
-const VISIT: Duration = Duration::from_millis(250);
+/// Clients come, work for so long, and go; what became of their calls is kept. Longer than a checkpoint may delay answers on a
+/// machine that others work on.
+const VISIT: Duration = Duration::from_secs(1);
 
 /// Bytes of outcomes kept for each mutation of the run: a fifth of what they take, so that most of the run is beyond
 /// the budget, as most of the life of a server is.

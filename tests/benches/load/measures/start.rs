@@ -1,8 +1,6 @@
 //! The start of a server after a crash: a store with many documents, and commits that are in its log only. Beside
 //! SQLite opening the same file and reading the log's rows, which no start can do without.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -13,7 +11,7 @@ use super::super::clock::{bounded, now};
 use super::super::failure::Failure;
 use super::super::http::HttpClient;
 use super::super::ledger::Ledger;
-use super::super::server_process::{STORE, ServerProcess};
+use super::super::server_process::{STORE, ServerProcess, copy};
 use super::super::table::Quantity;
 use super::super::workload::{ACCOUNTS, Spread, Transfers};
 use super::Bench;
@@ -116,18 +114,6 @@ async fn start(bench: &Bench<'_>, crashed: &TempDir, ledger: &Ledger) -> Result<
     }
     ledger.check(&mut http).await?;
     Ok(Start { listening, answered, bare })
-}
-
-/// A folder with the same files.
-fn copy(folder: &TempDir, parent: &Path) -> Result<TempDir, Failure> {
-    let copy = TempDir::with_prefix_in("syncline-load-", parent)?;
-    for entry in fs::read_dir(folder.path())? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), copy.path().join(entry.file_name()))?;
-        }
-    }
-    Ok(copy)
 }
 
 fn open(data: &TempDir) -> Result<Connection, Failure> {
