@@ -168,8 +168,8 @@ impl Server {
         self
     }
 
-    /// Another machine than this one to wait and to run tasks on, for simulations. With it, and without an address, no
-    /// runtime of tokio is needed.
+    /// Another machine than this one to wait and to run tasks on, for simulations. With it, a server without an address
+    /// needs no runtime of tokio for its sockets, as long as the issuers of tokens answer; HTTP does.
     pub fn machine(mut self, machine: Machine) -> Self {
         self.machine = Some(machine);
         self

@@ -126,6 +126,7 @@ pub mod write {
         breathe().await;
         let target = account(ctx, to).await?;
         let (has, gets) = (balance(source.as_ref()), balance(target.as_ref()));
+        breathe().await;
         if has < amount as i64 {
             return Err(AppError::new(format!("poor {has}")).into());
         }

@@ -229,8 +229,10 @@ impl Client {
     /// Loses the connection.
     pub fn disconnect(&mut self, scene: &mut Scene<'_>) {
         if let Some(socket) = self.socket.take() {
+            let is_half_open = scene.rng.one_in(2);
             socket.wire.cut();
-            self.says(scene, || "loses its connection".to_owned());
+            socket.wire.set_half_open(is_half_open);
+            self.says(scene, || format!("loses its connection, half open: {is_half_open}"));
         }
     }
 

@@ -81,7 +81,7 @@ impl Write {
     pub fn random(rng: &mut Rng) -> Self {
         let (from, to) = two_accounts(rng);
         match rng.below(12) {
-            0..3 => Write::Transfer { from, to, amount: 1 + rng.below(60) },
+            0..3 => Write::Transfer { from, to, amount: 1 + rng.below(120) },
             3..6 => Write::Append { list: list(rng) },
             6 | 7 => Write::Sign { list: list(rng) },
             8 => Write::Pop { list: list(rng) },

@@ -25,7 +25,7 @@ const START_S: u64 = 1_755_800_000;
 const STEPS: u64 = 3_000;
 
 /// Steps within which everything must have settled when nothing goes wrong any more.
-const SETTLING_STEPS_MAX: u64 = 60_000;
+const SETTLING_STEPS_MAX: u64 = 4_000;
 
 /// What a run came to.
 pub struct Told {
@@ -152,6 +152,7 @@ impl Simulation {
         self.story.tell(|| "from here on nothing goes wrong".to_owned());
         self.disk.hold_appends(false);
         self.set_unreadable(false);
+        self.wires.iter().for_each(|wire| wire.set_half_open(false));
         self.settle()?;
         self.story.tell(|| "everything has settled; the power is cut once more".to_owned());
         self.crash();
@@ -343,16 +344,16 @@ impl Simulation {
 
     fn go_wrong(&mut self) {
         let Trouble { network, storage, crashes, leaps, set_back } = self.trouble;
-        match self.rng.below(30) {
+        match self.rng.below(26) {
             0..8 if network => {
                 let at = self.rng.index(self.clients.len());
                 self.with_client(at, Client::disconnect);
             }
-            8..12 if network => {
+            8..10 if network => {
                 let at = self.rng.index(self.clients.len());
                 self.clients[at].is_stalled = !self.clients[at].is_stalled;
             }
-            12..15 if storage => {
+            10..15 if storage => {
                 let fault = if self.rng.one_in(2) { Fault::Fails } else { Fault::FailsButStored };
                 self.fail_next_sync(fault);
             }

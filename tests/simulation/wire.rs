@@ -27,6 +27,8 @@ struct State {
     reads: Vec<(u64, u64)>,
     n_read: u64,
     n_sent: u64,
+    /// The server does not see the end for now.
+    is_half_open: bool,
 }
 
 #[derive(Default)]
@@ -77,11 +79,12 @@ impl Wire {
     /// Lets at most `n_max` bytes arrive, and the end behind the last. How many did, and whether anything happened.
     pub fn deliver(&self, towards: Towards, n_max: usize) -> (usize, bool) {
         let mut state = self.lock();
+        let is_held = state.is_half_open && towards == Towards::Server;
         let direction = state.direction(towards);
         let n = direction.sent.len().min(n_max);
         let arriving: Vec<u8> = direction.sent.drain(..n).collect();
         direction.arrived.extend(arriving);
-        let ends = direction.sent.is_empty() && direction.is_ended && !direction.end_arrived;
+        let ends = direction.sent.is_empty() && direction.is_ended && !direction.end_arrived && !is_held;
         direction.end_arrived |= ends;
         if n > 0 || ends {
             direction.wake_reader();
@@ -97,6 +100,11 @@ impl Wire {
             direction.sent.clear();
             direction.end();
         }
+    }
+
+    /// Whether the server, which is not told of the end, goes on as if the connection were there.
+    pub fn set_half_open(&self, is_half_open: bool) {
+        self.lock().is_half_open = is_half_open;
     }
 
     /// Whether this is the same wire.
