@@ -115,6 +115,10 @@ impl Guarded {
     fn poll_limited(&mut self, cx: &mut Context<'_>) -> Poll<Result<String, FunctionError>> {
         let this = self;
         let polled = this.poll_call(cx);
+        // A call that has failed says more by its own error; a panic may take its time to print where it happened.
+        if matches!(polled, Poll::Ready(Err(_))) {
+            return polled;
+        }
         if let Some(error) = this.over_own_time() {
             return Poll::Ready(Err(error));
         }
