@@ -29,6 +29,7 @@ use crate::request::RequestToken;
 use crate::system::{self, Facts};
 pub use call::{ActionRun, Call, MutationRun, QueryRun, StandsOn, SystemError, encoded, failure, shown};
 use guard::{Ended, Guard, TimeLimits};
+pub use mutation::Behind;
 
 /// What the executor takes from the world.
 pub struct ExecutorPorts {

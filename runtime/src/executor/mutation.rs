@@ -1,6 +1,7 @@
 //! A mutation: run, commit, again on conflict, alone after a few.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use syncline_engine::{Access, At, BeginOptions, CommitError, Outcome, Transaction, TurnId};
 use syncline_functions::registry::{FunctionError, FunctionKind};
@@ -8,11 +9,19 @@ use syncline_schema::Timestamp;
 
 use super::{Call, Executor, Found, MutationRun, Ran, StandsOn, SystemError, errors};
 
-/// What an attempt comes after.
+/// What a mutation comes after, and where it says that it may have committed.
 #[derive(Clone, Copy)]
-struct Behind {
-    before: Option<StandsOn>,
-    turn: Option<TurnId>,
+pub struct Behind<'a> {
+    /// What its caller wants to have happened first.
+    pub before: Option<StandsOn>,
+    /// Set before it commits, and again cleared when that failed.
+    pub committing: &'a AtomicBool,
+}
+
+/// A commit: where it is told of, and of which attempt it is.
+struct Committing<'a> {
+    flag: &'a AtomicBool,
+    number: u32,
 }
 
 /// What one attempt came to.
@@ -31,14 +40,14 @@ impl Executor {
     /// # Errors
     /// What is not the mutation's own failure; conflicts are not among it.
     pub async fn mutation(&self, call: &Call) -> Result<MutationRun, SystemError> {
-        self.mutation_behind(call, None).await
+        self.mutation_behind(call, Behind { before: None, committing: &AtomicBool::new(false) }).await
     }
 
-    /// The same, behind another one that its caller wants to have happened first.
+    /// The same, behind another one.
     ///
     /// # Errors
     /// [`SystemError::Undone`] also when the other one was undone: both are to be sent again, in their order.
-    pub async fn mutation_behind(&self, call: &Call, before: Option<StandsOn>) -> Result<MutationRun, SystemError> {
+    pub async fn mutation_behind(&self, call: &Call, behind: Behind<'_>) -> Result<MutationRun, SystemError> {
         let _permit = self.permit().await;
         let found = match self.find(call, FunctionKind::Mutation) {
             Ok(found) => found,
@@ -48,7 +57,7 @@ impl Executor {
             }
         };
         for attempt in 1..=self.inner.config.mutation_attempts_max {
-            match self.attempt(call, &found, Behind { before, turn: None }, attempt).await? {
+            match self.attempt(call, &found, behind, None, attempt).await? {
                 Attempt::Ended(run) => return Ok(run),
                 Attempt::Again | Attempt::TurnOver => {
                     metrics::counter!("syncline_mutation_conflicts_total").increment(1);
@@ -56,22 +65,17 @@ impl Executor {
                 }
             }
         }
-        self.alone(call, &found, before).await
+        self.alone(call, &found, behind).await
     }
 
     /// With the committer's turn: nobody else commits, so it cannot lose. What it stands on may still be undone, or grow
     /// too old, which is nothing to tell its caller of: then with another turn.
-    async fn alone(
-        &self,
-        call: &Call,
-        found: &Found<'_>,
-        before: Option<StandsOn>,
-    ) -> Result<MutationRun, SystemError> {
+    async fn alone(&self, call: &Call, found: &Found<'_>, behind: Behind<'_>) -> Result<MutationRun, SystemError> {
         metrics::counter!("syncline_mutation_exclusive_turns_total").increment(1);
         loop {
             let turn = self.inner.engine.exclusive().await;
-            let behind = Behind { before, turn: Some(turn.id()) };
-            match self.attempt(call, found, behind, self.inner.config.mutation_attempts_max + 1).await? {
+            let number = self.inner.config.mutation_attempts_max + 1;
+            match self.attempt(call, found, behind, Some(turn.id()), number).await? {
                 Attempt::Ended(run) => return Ok(run),
                 Attempt::Again => {}
                 Attempt::TurnOver => {
@@ -86,13 +90,13 @@ impl Executor {
         &self,
         call: &Call,
         found: &Found<'_>,
-        behind: Behind,
+        behind: Behind<'_>,
+        turn: Option<TurnId>,
         number: u32,
     ) -> Result<Attempt, SystemError> {
-        let Behind { before, turn } = behind;
         let tx = self.begin(At::Committed, BeginOptions { access: Access::ReadWrite, turn })?;
         // Behind the beginning: what is undone from here on, this transaction is undone with.
-        if before.is_some_and(|before| before.is_undone(&self.inner.engine)) {
+        if behind.before.is_some_and(|before| before.is_undone(&self.inner.engine)) {
             return Err(SystemError::Undone);
         }
         if let Some(key) = &call.once {
@@ -109,7 +113,11 @@ impl Executor {
             return again_or(SystemError::of(&failure));
         }
         if ran.value.is_ok() {
-            return self.commit(call, found, &tx, ran, number).await;
+            let committed = self.commit(call, found, &tx, ran, Committing { flag: behind.committing, number }).await;
+            if !matches!(committed, Ok(Attempt::Ended(_))) {
+                behind.committing.store(false, Ordering::SeqCst);
+            }
+            return committed;
         }
         self.log_ran(call, found, &ran, &tx);
         Ok(Attempt::Ended(failed(ran, &tx)))
@@ -122,7 +130,7 @@ impl Executor {
         found: &Found<'_>,
         tx: &Transaction,
         ran: Ran,
-        number: u32,
+        committing: Committing<'_>,
     ) -> Result<Attempt, SystemError> {
         let value: Arc<str> = ran.value.as_deref().unwrap_or_default().into();
         let log_lines = &ran.report.log_lines;
@@ -130,6 +138,7 @@ impl Executor {
             .once
             .map(|key| (key, Outcome { ts: Timestamp::ZERO, value: value.clone(), log_lines: log_lines.clone() }));
         loop {
+            committing.flag.store(true, Ordering::SeqCst);
             match self.inner.engine.commit(tx, record.clone()) {
                 Ok(committed) => {
                     self.log_ran(call, found, &ran, tx);
@@ -140,9 +149,12 @@ impl Executor {
                         generation: tx.generation(),
                     }));
                 }
-                Err(CommitError::TurnTaken) => self.inner.engine.turn_ended().await,
+                Err(CommitError::TurnTaken) => {
+                    committing.flag.store(false, Ordering::SeqCst);
+                    self.inner.engine.turn_ended().await;
+                }
                 Err(CommitError::Conflict(conflict)) => {
-                    self.log_lost(call, found, &ran, tx, &conflict, number);
+                    self.log_lost(call, found, &ran, tx, &conflict, committing.number);
                     return Ok(Attempt::Again);
                 }
                 Err(CommitError::OutOfRetention | CommitError::Undone) => return Ok(Attempt::Again),

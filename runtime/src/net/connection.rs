@@ -19,11 +19,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::authenticate::Verified;
 use super::host::Host;
-use super::lane::Lane;
+use super::lane::{Done, Lane};
 use super::stopped;
 use super::transport::{SocketEvent, Transport};
 use crate::config::ADMIN_KEY_CHECK_EVERY;
-use crate::executor::{ActionRun, Call, MutationRun, SystemError, encoded, failure, shown};
+use crate::executor::{ActionRun, Call, SystemError, encoded, failure, shown};
 use crate::function_log::Origin;
 use crate::identity::Identity;
 use crate::live::{LiveEvent, Published, QueryKey, Request, WatchHandle, Watcher};
@@ -33,11 +33,8 @@ use crate::request::RequestToken;
 pub(super) enum Note {
     Live(LiveEvent),
     Verified(Verified),
-    MutationDone {
-        request: RequestId,
-        token: RequestToken,
-        ran: Result<MutationRun, SystemError>,
-    },
+    /// The lane has something.
+    MutationsDone,
     ActionDone {
         request: RequestId,
         token: RequestToken,
@@ -251,7 +248,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match note {
             Note::Live(event) => self.take_live(event),
             Note::Verified(verified) => self.take_verified(verified),
-            Note::MutationDone { request, token, ran } => self.take_mutation(request, &token, ran),
+            Note::MutationsDone => {
+                self.take_mutations();
+                self.answer_target();
+            }
             Note::ActionDone { request, token, ran } => self.take_action(request, &token, ran),
             Note::TakenOver => {
                 tracing::debug!("a socket ends because its client has come back on another one");
@@ -305,7 +305,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         IdentityKey(place as u64)
     }
 
-    fn take_mutation(&mut self, request: RequestId, token: &RequestToken, ran: Result<MutationRun, SystemError>) {
+    fn take_mutations(&mut self) {
+        let done = self.lane.take_done();
+        if done.is_empty() {
+            return;
+        }
+        done.into_iter().for_each(|done| self.take_mutation(done));
+        self.take_published();
+    }
+
+    fn take_mutation(&mut self, done: Done) {
+        let Done { request, token, ran } = done;
         let now = self.now();
         let ran = match ran {
             Ok(ran) => ran,
@@ -322,11 +332,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let outcome = match ran.outcome {
             Ok((value, ts)) => Ok(MutationSuccess { ts: Timestamp(ts.0), value }),
-            Err(error) => Err(failure(mode, token, &error)),
+            Err(error) => Err(failure(mode, &token, &error)),
         };
         let log_lines = encoded(&shown(mode, &ran.log_lines));
         self.session.handle(now, Input::MutationFinished { request, outcome, log_lines, durable_at });
-        self.take_published();
     }
 
     fn take_action(&mut self, request: RequestId, token: &RequestToken, ran: ActionRun) {
@@ -358,17 +367,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// All changes up to a published timestamp have been put into the inbox before it was published: they are handed
-    /// over first.
+    /// over first. So are this client's own mutations: it learns of one before it sees what that did, or with it.
     fn answer_target(&mut self) {
         let Some(at_least) = self.target else { return };
         let at = self.published.borrow_and_update().at.clone();
         let ts = Timestamp(at.ts().0);
-        if ts < at_least {
+        if ts < at_least || !self.lane.knows_its_commits() {
             return;
         }
         self.target = None;
         self.at = Some(at);
         self.take_notes();
+        self.take_mutations();
         let now = self.now();
         self.session.handle(now, Input::TargetChosen { ts });
     }

@@ -14,13 +14,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use syncline_client_protocol::RequestId;
 
 use super::connection::{Inbox, Note};
-use crate::executor::{Call, Executor, MutationRun, StandsOn, SystemError};
+use crate::executor::{Behind, Call, Executor, MutationRun, StandsOn, SystemError};
+use crate::request::RequestToken;
 
 /// The session is told of so many mutations together: to wake it for each costs as much as a short mutation. Its
 /// client gets no answer sooner, because that waits for the disk.
@@ -43,6 +45,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Held by the task that runs mutations.
     turn: tokio::sync::Mutex<()>,
+    /// A mutation may have committed that is not among those done.
+    committing: AtomicBool,
 }
 
 #[derive(Default)]
@@ -56,6 +60,17 @@ struct Queue {
     after: Vec<Arc<Shared>>,
     /// Nothing is begun any more.
     has_ended: bool,
+    /// Mutations that have ended and that the session does not know of.
+    done: Vec<Done>,
+    /// The session waits for the mutation that is being committed.
+    is_awaited: bool,
+}
+
+/// What became of a mutation.
+pub(super) struct Done {
+    pub(super) request: RequestId,
+    pub(super) token: RequestToken,
+    pub(super) ran: Result<MutationRun, SystemError>,
 }
 
 impl Lanes {
@@ -89,7 +104,12 @@ impl Lanes {
 
 impl Lane {
     pub(super) fn new(executor: Executor, lanes: Arc<Lanes>, inbox: Inbox) -> Self {
-        let shared = Shared { inbox, queue: Mutex::default(), turn: tokio::sync::Mutex::default() };
+        let shared = Shared {
+            inbox,
+            queue: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            committing: AtomicBool::default(),
+        };
         Lane { executor, lanes, session: None, shared: Arc::new(shared) }
     }
 
@@ -116,6 +136,24 @@ impl Lane {
                 lanes.release(session, &shared);
             }
         });
+    }
+
+    /// What became of mutations since this was asked last, in their order.
+    pub(super) fn take_done(&self) -> Vec<Done> {
+        std::mem::take(&mut lock(&self.shared.queue).done)
+    }
+
+    /// Whether all that this lane has committed is among those done, or was before. If not, the inbox is told when it
+    /// is.
+    ///
+    /// Asked after a timestamp was published: no commit up to that one can be missing then.
+    pub(super) fn knows_its_commits(&self) -> bool {
+        if !self.shared.committing.load(Ordering::SeqCst) {
+            return true;
+        }
+        let mut queue = lock(&self.shared.queue);
+        queue.is_awaited = self.shared.committing.load(Ordering::SeqCst);
+        !queue.is_awaited
     }
 
     fn change_session(&mut self, session: Option<[u8; 16]>) {
@@ -149,31 +187,39 @@ impl Shared {
         for lane in after {
             drop(lane.turn.lock().await);
         }
-        let mut done = Vec::new();
         let mut told_ms = executor.now_ms();
         while let Some((request, call, before)) = self.next() {
-            let mut running = pin!(executor.mutation_behind(&call, before));
+            let mut running = pin!(executor.mutation_behind(&call, Behind { before, committing: &self.committing }));
             let ran = match futures::poll!(running.as_mut()) {
                 Poll::Ready(ran) => ran,
                 Poll::Pending => {
-                    self.tell(&mut done);
+                    self.tell();
                     running.await
                 }
             };
-            lock(&self.queue).note(&ran);
-            done.push(Note::MutationDone { request, token: call.request, ran });
             let now_ms = executor.now_ms();
-            if done.len() == TOLD_AT_ONCE_MAX || now_ms > told_ms {
-                self.tell(&mut done);
+            let waits = self.note(Done { request, token: call.request, ran }) < TOLD_AT_ONCE_MAX && now_ms == told_ms;
+            if !waits {
+                self.tell();
                 told_ms = now_ms;
             }
         }
-        self.tell(&mut done);
+        self.tell();
     }
 
-    fn tell(&self, done: &mut Vec<Note>) {
-        for note in done.drain(..) {
-            self.inbox.put(note);
+    /// Keeps what became of a mutation, and returns how many the session has not been told of; all of
+    /// [`TOLD_AT_ONCE_MAX`] when it waits for this one.
+    fn note(&self, done: Done) -> usize {
+        let mut queue = lock(&self.queue);
+        queue.note(&done.ran);
+        queue.done.push(done);
+        self.committing.store(false, Ordering::SeqCst);
+        if std::mem::take(&mut queue.is_awaited) { TOLD_AT_ONCE_MAX } else { queue.done.len() }
+    }
+
+    fn tell(&self) {
+        if !lock(&self.queue).done.is_empty() {
+            self.inbox.put(Note::MutationsDone);
         }
     }
 
