@@ -1,8 +1,8 @@
 //! The transfer workload: what the load program and comparisons with other servers run against.
 //!
 //! Names and arguments are fixed, snake case and float64 throughout. The environment can make it another server:
-//! `BENCH_OUTCOME_BYTES_MAX` is how many bytes of request outcomes are kept (a run of minutes reaches a budget that a busy
-//! server reaches in days), `BENCH_MEMORY_BUDGET_BYTES` how much of the data is kept in memory, and with
+//! `BENCH_OUTCOME_BYTES_MAX` is how many bytes of request outcomes are kept (a run of minutes reaches a budget that a
+//! busy server reaches in days), `BENCH_MEMORY_BUDGET_BYTES` how much of the data is kept in memory, and with
 //! `BENCH_BY_BALANCE=1` accounts have an index more.
 
 use std::process::ExitCode;
@@ -112,7 +112,7 @@ mod documents {
         Ok(())
     }
 
-    /// Looks up `count` documents of `total`, each `stride` after the one before, and answers how long their bodies are.
+    /// Looks up `count` documents of `total`, each `stride` after the one before; answers how long their bodies are.
     #[query]
     pub async fn read_spread(ctx: &QueryCtx, start: f64, stride: f64, count: f64, total: f64) -> Result<f64> {
         let (mut n, mut bytes) = (0.0, 0);

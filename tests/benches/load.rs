@@ -8,8 +8,8 @@
 //! Figures of others on this kind of machine (2 cores, client and server together), for comparison: the strongest peer,
 //! an in-memory WebAssembly database server with a binary protocol, does 77,000 durable transfers/s at 64 x 40 with
 //! 21.5 us of server CPU each, 17,000/s at 64 x 1 (p50 3.4 ms), 1.5 ms for one call of one client, 40,000 deliveries/s
-//! to 1,000 subscribers at 21 us each, 10,000 subscribers within 233 ms, and 188 KB a subscribed connection; 5,000 point
-//! subscriptions of others cost it 34 % of its transfers.
+//! to 1,000 subscribers at 21 us each, 10,000 subscribers within 233 ms, and 188 KB a subscribed connection; 5,000
+//! point subscriptions of others cost it 34 % of its transfers.
 
 /// The program's parts.
 mod load {

@@ -16,8 +16,8 @@ use super::calls::{add_failures, transfer};
 /// Sessions that watch an account each.
 const SUBSCRIBERS: usize = 100;
 
-/// Clients come, work for so long, and go; what became of their calls is kept. Longer than a checkpoint may delay answers on a
-/// machine that others work on.
+/// Clients come, work for so long, and go; what became of their calls is kept. Answers may stand still for a part of it,
+/// on a machine that others work on.
 const VISIT: Duration = Duration::from_secs(1);
 
 /// Bytes of outcomes kept for each mutation of the run: a fifth of what they take, so that most of the run is beyond
