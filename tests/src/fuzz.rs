@@ -4,6 +4,7 @@
 //! The genuine tokens among the seeds are signed by keys of `tests/fuzz/keys.json` whose private halves exist no more:
 //! whatever else is accepted is a forgery.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use syncline::auth::{
     Algorithm, AuthConfig, Fetch, FetchError, IssuerUrl, JwksSource, KeySet, LocalIssuer, Provider, Reach, Redaction,
     Rejection, Response, Verified, Verifier, explain,
@@ -193,12 +195,21 @@ fn issuer(address: &str) -> IssuerUrl {
     IssuerUrl::parse(address).expect("an issuer")
 }
 
-/// Whether the modulus of the issuer's key is in a key set, however its JSON is written.
+/// Whether the modulus of the issuer's key is in a key set, however its JSON is written. Members that nobody looks at
+/// may hold what no string or number is.
 fn holds_genuine_key(text: &str) -> bool {
-    let modulus = |set: &Value| set["keys"].as_array().into_iter().flatten().map(|key| key["n"].clone()).collect();
-    let genuine: Vec<Value> = modulus(&serde_json::from_str(KEYS).expect("the keys of the seeds"));
-    let given: Vec<Value> = serde_json::from_str(text).as_ref().map(modulus).unwrap_or_default();
-    given.iter().any(|n| n.is_string() && genuine.contains(n))
+    let genuine = moduli(KEYS);
+    moduli(text).iter().any(|modulus| genuine.contains(modulus))
+}
+
+fn moduli(text: &str) -> Vec<String> {
+    let member = |text: &str, name: &str| {
+        let mut members: HashMap<String, Box<RawValue>> = serde_json::from_str(text).ok()?;
+        members.remove(name)
+    };
+    let keys = member(text, "keys").and_then(|keys| serde_json::from_str(keys.get()).ok());
+    let keys: Vec<Box<RawValue>> = keys.unwrap_or_default();
+    keys.iter().filter_map(|key| serde_json::from_str(member(key.get(), "n")?.get()).ok()).collect()
 }
 
 /// Answers with one document as discovery and with the genuine keys to everything else that may be asked.
