@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use syncline_engine::{CommitError, Durability, Engine, Fault, Outcome, RequestKey};
 use syncline_functions::tx::Tx;
 use syncline_schema::{DocumentId, RangeOp, Timestamp, Value};
+use syncline_tests::random::Rng;
 
-use crate::world::{Read, Rng, World, begin, get, insert, items, own, patch};
+use crate::world::{Read, World, begin, get, insert, items, own, patch};
 
 const N_ACCOUNTS: u64 = 12;
 const START: i64 = 100;

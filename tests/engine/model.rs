@@ -10,8 +10,9 @@ use std::sync::Arc;
 use syncline_engine::{At, BeginOptions, CommitError, Engine, Limits, Pin, ReadSet, Subscriptions, Transaction};
 use syncline_functions::tx::{NestedEnd, Order, Tx};
 use syncline_schema::{DocumentId, RangeOp, Timestamp, Value};
+use syncline_tests::random::Rng;
 
-use crate::world::{Read, Rng, World, begin, commit, get, insert, items, own, patch};
+use crate::world::{Read, World, begin, commit, get, insert, items, own, patch};
 
 /// The fields of a document.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,8 +3,9 @@
 use syncline_engine::{Access, At, BeginOptions, Transaction};
 use syncline_functions::tx::{Fields, NestedEnd, Tx};
 use syncline_schema::{RangeOp, Value};
+use syncline_tests::random::Rng;
 
-use crate::world::{Read, Rng, begin, code, commit, get, insert, items, now, own, patch};
+use crate::world::{Read, begin, code, commit, get, insert, items, now, own, patch};
 
 /// spec: D23, D24, D52
 #[tokio::test]

@@ -11,8 +11,9 @@ use syncline_engine::{
 };
 use syncline_functions::tx::{Fields, Tx};
 use syncline_schema::{RangeOp, Value};
+use syncline_tests::random::Rng;
 
-use crate::world::{Read, Rng, begin, insert, items, own};
+use crate::world::{Read, begin, insert, items, own};
 
 const N_ACCOUNTS: u64 = 20;
 const START: i64 = 1_000;

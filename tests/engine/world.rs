@@ -1,16 +1,17 @@
 //! An engine with a clock moved by hand, seeded randomness, and a storage that can be made to fail.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use syncline_engine::{
-    At, BeginOptions, Clock, CommitError, Committed, Engine, EngineConfig, MemoryStorage, OpenError, Ports, Random,
-    Spawn, Storage, Timer, Transaction,
+    At, BeginOptions, Clock, CommitError, Committed, Engine, EngineConfig, MemoryStorage, OpenError, Ports, Spawn,
+    Storage, Timer, Transaction,
 };
 use syncline_functions::tx::{Batch, DbError, Document, Fields, Order, Reply, Scan, Tx};
 use syncline_schema::{DocumentId, FieldPath, RangeOp, RangePart, Schema, TableDefinition, Validator, Value};
+use syncline_tests::random::SeededRandom;
 
 /// A clock that stands still until it is moved. A sleep moves it.
 #[derive(Debug)]
@@ -58,42 +59,6 @@ impl Timer for TestTimer {
     }
 }
 
-/// SplitMix64.
-#[derive(Clone, Debug)]
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// True once in `n` times.
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
-
-/// Goes on over restarts, as the world's randomness does.
-pub struct TestRandom(Mutex<Rng>);
-
-impl Random for TestRandom {
-    fn fill(&self, bytes: &mut [u8]) {
-        let mut rng = self.0.lock().unwrap();
-        for chunk in bytes.chunks_mut(8) {
-            let word = rng.next().to_le_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
-        }
-    }
-}
-
 /// Runs futures on the runtime that it is called in.
 struct TestSpawn;
 
@@ -110,7 +75,7 @@ pub struct World {
     pub storage: MemoryStorage,
     pub schema: Schema,
     pub config: EngineConfig,
-    pub random: Arc<TestRandom>,
+    pub random: Arc<SeededRandom>,
 }
 
 impl World {
@@ -120,12 +85,12 @@ impl World {
             storage: MemoryStorage::new(),
             schema: Schema::new(tables),
             config: EngineConfig::default(),
-            random: Arc::new(TestRandom(Mutex::new(Rng(1)))),
+            random: Arc::new(SeededRandom::new(1)),
         }
     }
 
     pub fn with_seed(mut self, seed: u64) -> Self {
-        self.random = Arc::new(TestRandom(Mutex::new(Rng(seed))));
+        self.random = Arc::new(SeededRandom::new(seed));
         self
     }
 

@@ -8,13 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use syncline::InProcess;
 use syncline::clock::{Clock as _, ManualClock};
+use syncline_tests::random::Rng;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocket};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::history::{Answer, Failure, History, View};
 use crate::issuer;
 use crate::model::{Outcome, Read, Write};
-use crate::scheduler::Rng;
 use crate::story::Story;
 use crate::wire::{ClientEnd, Wire};
 

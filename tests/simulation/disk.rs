@@ -9,8 +9,9 @@ use syncline_engine::{
     StorageError,
 };
 use syncline_schema::Timestamp;
+use syncline_tests::random::SeededRandom;
 
-use crate::scheduler::{SeededRandom, breathe};
+use crate::scheduler::breathe;
 
 type Answer<T> = BoxFuture<'static, Result<T, StorageError>>;
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
+use syncline_tests::random::Rng;
 
 use crate::app::START;
-use crate::scheduler::Rng;
 
 pub const N_ACCOUNTS: u64 = 5;
 pub const LISTS: [&str; 3] = ["red", "green", "blue"];

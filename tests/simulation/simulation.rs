@@ -9,11 +9,12 @@ use syncline::config::Config;
 use syncline::machine::Spawn as _;
 use syncline::{InProcess, Server, ServerError};
 use syncline_engine::{EngineConfig, Fault, MemoryStorage, Storage as _};
+use syncline_tests::random::{Rng, SeededRandom};
 
 use crate::client::{Checked, Client, May, Scene};
 use crate::disk::Disk;
 use crate::history::History;
-use crate::scheduler::{Rng, Scheduler, SeededRandom};
+use crate::scheduler::Scheduler;
 use crate::story::Story;
 use crate::wire::{Towards, Wire};
 use crate::{app, issuer};
@@ -107,7 +108,7 @@ impl Simulation {
         let story = Story::new(is_told, clock.clone());
         let scheduler = Scheduler::new(clock.clone());
         let mut this = Simulation {
-            random: Arc::new(SeededRandom::new(rng.next())),
+            random: Arc::new(SeededRandom::new(rng.next_u64())),
             rng,
             config,
             disk: MemoryStorage::new(),

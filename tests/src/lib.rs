@@ -5,6 +5,7 @@ pub mod app;
 pub mod client;
 pub mod fuzz;
 pub mod issuers;
+pub mod random;
 pub mod server;
 
 pub use client::{RawClient, Transition};
