@@ -108,9 +108,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (sender, notes) = mpsc::unbounded_channel();
         let inbox = Inbox(sender);
         let published = host.live.published();
-        let now = Now { monotonic_ms: host.clock.monotonic_ms(), wall_ns: host.clock.wall_ns() };
         Connection {
-            session: Session::new(config, now),
+            session: Session::new(config, host.now()),
             transport,
             watcher: Arc::new(inbox.clone()),
             lane: Lane::new(host.executor.clone(), host.lanes.clone(), inbox.clone()),
@@ -198,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn now(&self) -> Now {
-        Now { monotonic_ms: self.host.clock.monotonic_ms(), wall_ns: self.host.clock.wall_ns() }
+        self.host.now()
     }
 
     /// Hands one event of the socket to the session; `false` when the socket has ended.
@@ -393,11 +392,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Tells the session when the admin key it goes on by has been revoked; before it is asked what to do, so that
     /// nothing more is done for it.
     fn check_admin_key(&mut self) {
-        if self.admin_key.is_none() {
-            return;
-        }
-        let now = self.now();
         let Some(held) = &mut self.admin_key else { return };
+        let now = self.host.now();
         if now.monotonic_ms - held.checked_ms < ADMIN_KEY_CHECK_EVERY.as_millis() as u64 {
             return;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use axum::http::StatusCode;
-use syncline_client_protocol::{AuthAttempt, AuthToken, RequestId};
+use syncline_client_protocol::{AuthAttempt, AuthToken, Now, RequestId};
 use syncline_engine::{Engine, Pin};
 use syncline_schema::Timestamp;
 use tokio::sync::{oneshot, watch};
@@ -51,6 +51,11 @@ impl Host {
     /// The newest commit, durable or not: no client can have seen anything later.
     pub(super) fn newest_committed(&self) -> Timestamp {
         self.engine.committed()
+    }
+
+    /// What both clocks say.
+    pub(super) fn now(&self) -> Now {
+        Now { monotonic_ms: self.clock.monotonic_ms(), wall_ns: self.clock.wall_ns() }
     }
 
     /// Runs a future on the threads for functions and waits for what it gives.

@@ -197,9 +197,9 @@ impl Shared {
                     running.await
                 }
             };
+            let is_due = self.note(Done { request, token: call.request, ran });
             let now_ms = executor.now_ms();
-            let waits = self.note(Done { request, token: call.request, ran }) < TOLD_AT_ONCE_MAX && now_ms == told_ms;
-            if !waits {
+            if is_due || now_ms > told_ms {
                 self.tell();
                 told_ms = now_ms;
             }
@@ -207,14 +207,14 @@ impl Shared {
         self.tell();
     }
 
-    /// Keeps what became of a mutation, and returns how many the session has not been told of; all of
-    /// [`TOLD_AT_ONCE_MAX`] when it waits for this one.
-    fn note(&self, done: Done) -> usize {
+    /// Keeps what became of a mutation, and returns whether the session is to be told now: it waits for this one, or
+    /// there are enough.
+    fn note(&self, done: Done) -> bool {
         let mut queue = lock(&self.queue);
         queue.note(&done.ran);
         queue.done.push(done);
         self.committing.store(false, Ordering::SeqCst);
-        if std::mem::take(&mut queue.is_awaited) { TOLD_AT_ONCE_MAX } else { queue.done.len() }
+        std::mem::take(&mut queue.is_awaited) || queue.done.len() >= TOLD_AT_ONCE_MAX
     }
 
     fn tell(&self) {
