@@ -1,6 +1,7 @@
 //! What generated code names, and nobody else: it changes without notice.
 
 use std::any::TypeId;
+use std::sync::OnceLock;
 
 pub use futures::future::BoxFuture;
 pub use syncline_schema::serde::{de, ser};
@@ -8,14 +9,25 @@ pub use syncline_schema::{FieldType, FieldValidator, Id, Schema, Table, TableDef
 
 pub use crate::call::{handle, returned, returned_validator};
 pub use crate::context::{ActionCtx, MutationCtx, QueryCtx};
-pub use crate::db::{IndexRange, IntoField, OpenTable, Patch, PatchFields};
+pub use crate::db::{IndexFields, IndexRange, IntoField, OpenTable, Patch, PatchFields};
 pub use crate::guard::passed;
 pub use crate::registry::{Definition, FunctionError, FunctionKind, Registry, Signature, Visibility};
 pub use crate::run::Run;
 
-/// Whether the documents of a table can break a rule that their type does not know.
-pub fn table_is_open<T: Table>() -> bool {
-    crate::outgoing::table_is_open::<T>()
+/// Whether the documents of a table can break a rule that their type does not know. Kept: making a validator takes
+/// longer than most writes.
+pub struct TableIsOpen(OnceLock<bool>);
+
+impl TableIsOpen {
+    /// Not known yet.
+    pub const fn new() -> Self {
+        TableIsOpen(OnceLock::new())
+    }
+
+    /// For the table, always the same one.
+    pub fn get<T: Table>(&self) -> bool {
+        *self.0.get_or_init(|| crate::outgoing::table_is_open::<T>())
+    }
 }
 
 /// The context of each kind of function, under the name of the kind.

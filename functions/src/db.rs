@@ -24,7 +24,7 @@ pub use crate::tx::Order;
 pub use pagination::{PageStatus, PaginationOptions, PaginationResult};
 pub use patch::{IntoField, Patch, PatchFields};
 pub use query::Query;
-pub use range::{Bounded, IndexRange, LowerBounded, RangeOf, UpperBounded};
+pub use range::{Bounded, IndexFields, IndexRange, LowerBounded, RangeOf, UpperBounded};
 pub use row::Row;
 pub use rules::{Everything, RuledReader, RuledWriter, Rules};
 pub use untyped::{TableReader, TableWriter};

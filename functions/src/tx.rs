@@ -22,6 +22,8 @@ pub struct Document {
     pub creation_time: f64,
     /// The wire JSON, no whitespace: `{"_creationTime":…,"_id":"…",` and then the fields in byte order of their names.
     pub json: Arc<str>,
+    /// Where in `json` the document's own fields begin: at the comma or brace behind the id.
+    pub fields_at: usize,
 }
 
 /// The answer of a transaction: at once when memory has it, later when the base must be read.

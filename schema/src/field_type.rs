@@ -12,7 +12,7 @@ use serde::de::Deserializer;
 use serde::ser::Serializer;
 
 use crate::field::AsSerialize;
-use crate::json::{JsonError, NESTING_MAX, VALUE_SIZE_MAX, ValueDeserializer, to_json_string};
+use crate::json::{JsonError, NESTING_MAX, VALUE_SIZE_MAX, ValueDeserializer, compact, to_json_string};
 use crate::validator::{FieldValidator, Finding, Validator};
 use crate::value::Value;
 
@@ -82,6 +82,15 @@ pub trait FieldType: Sized {
     fn encode_field<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.encode(serializer)
     }
+
+    /// The value that it is when it is not missing: what an index has for it.
+    ///
+    /// # Panics
+    ///
+    /// When what the type encodes to is no value.
+    fn to_value(&self) -> Value {
+        Value::from_json(&to_json_string(&AsSerialize(self))).expect("what a type encodes to is a value")
+    }
 }
 
 /// Why a text is not a value of a Rust type.
@@ -128,6 +137,9 @@ pub fn decode_json<T: FieldType>(text: &str) -> Result<T, DecodeError> {
 }
 
 fn decode_straight<T: FieldType>(text: &str) -> Result<T, serde_json::Error> {
+    if let Ok(value) = compact::read(text) {
+        return Ok(value);
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = T::decode(&mut deserializer)?;
     deserializer.end()?;

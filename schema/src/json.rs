@@ -3,6 +3,7 @@
 //! What JSON lacks is written as an object with one key: `{"$integer": ...}`, `{"$float": ...}`, `{"$bytes": ...}`.
 //! Source: `tests/spec/data-and-functions.md` 1.2, 1.3, 1.7 and 1.8.
 
+pub(crate) mod compact;
 mod decode;
 mod encode;
 mod error;

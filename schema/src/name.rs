@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Longest identifier, in characters. Source: `tests/spec/data-and-functions.md` 1.4.
 pub const IDENTIFIER_LEN_MAX: usize = 64;
@@ -171,7 +172,7 @@ pub fn check_field_name(name: &str) -> Result<(), NameError> {
 /// Where a field is in a document: identifiers, outermost first. Written with dots: `address.city`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath {
-    parts: Vec<String>,
+    parts: Arc<[String]>,
 }
 
 impl FieldPath {
@@ -189,19 +190,19 @@ impl FieldPath {
             check_identifier(part)?;
             parts.push(part.to_owned());
         }
-        Ok(FieldPath { parts })
+        Ok(FieldPath { parts: parts.into() })
     }
 
     /// The path of `_id`.
     #[must_use]
     pub fn id() -> FieldPath {
-        FieldPath { parts: vec![ID_FIELD.to_owned()] }
+        FieldPath { parts: [ID_FIELD.to_owned()].into() }
     }
 
     /// The path of `_creationTime`.
     #[must_use]
     pub fn creation_time() -> FieldPath {
-        FieldPath { parts: vec![CREATION_TIME_FIELD.to_owned()] }
+        FieldPath { parts: [CREATION_TIME_FIELD.to_owned()].into() }
     }
 
     /// The identifiers, outermost first; there is at least one.

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::definition::TableDefinition;
 use crate::field_type::{DecodeError, FieldType};
 use crate::id::{DocumentId, IdText};
-use crate::json::object_from_json;
+use crate::json::{compact, object_from_json};
 use crate::name::{CREATION_TIME_FIELD, ID_FIELD, is_system_field};
 use crate::table::system_fields::{SystemFields, decode_document};
 use crate::validator::{FieldValidator, Validator};
@@ -147,6 +147,10 @@ impl<T: Table> FieldType for Id<T> {
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text())
     }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.text().to_string())
+    }
 }
 
 /// A document of the table `T`, as it is stored. Its fields are those of `T`, through `Deref`.
@@ -163,6 +167,20 @@ pub struct Doc<T> {
 }
 
 impl<T: Table> Doc<T> {
+    /// Reads a stored document of which the store knows the system fields: they are not read again. `fields_at` is
+    /// where the text goes on behind them, at a comma or the closing brace.
+    pub fn from_stored(
+        id: DocumentId,
+        creation_time: f64,
+        fields_at: usize,
+        json: Arc<str>,
+    ) -> Result<Doc<T>, DecodeError> {
+        match compact::read_fields::<T>(&json, fields_at) {
+            Ok(value) => Ok(Doc { id: id.into(), creation_time, value, json }),
+            Err(_) => Doc::from_json(json),
+        }
+    }
+
     /// Reads a stored document: the text of its fields and the system fields, as [`Value::to_json`] writes it.
     pub fn from_json(json: Arc<str>) -> Result<Doc<T>, DecodeError> {
         match decode_document::<T>(&json) {

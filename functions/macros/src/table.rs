@@ -147,6 +147,9 @@ fn table_impl(name: &Ident, options: &TableOptions, fields: &[Field]) -> syn::Re
             impl ::syncline::__macro::OpenTable for #name {}
         }
     });
+    let all = index_range("by_creation_time", &[]);
+    let by_creation_time = index_range("by_creation_time", &["_creationTime", "_id"]);
+    let by_id = index_range("by_id", &["_id"]);
     Ok(quote! {
         #open
         #[automatically_derived]
@@ -165,18 +168,18 @@ fn table_impl(name: &Ident, options: &TableOptions, fields: &[Field]) -> syn::Re
         impl #name {
             /// All documents, in the order of their creation.
             pub fn all() -> ::syncline::__macro::IndexRange<Self, ()> {
-                ::syncline::__macro::IndexRange::new("by_creation_time", &[])
+                #all
             }
             /// The index by time of creation.
             pub fn by_creation_time() -> ::syncline::__macro::IndexRange<
                 Self,
                 (f64, (::syncline::__macro::Id<Self>, ())),
             > {
-                ::syncline::__macro::IndexRange::new("by_creation_time", &["_creationTime", "_id"])
+                #by_creation_time
             }
             /// The index by id.
             pub fn by_id() -> ::syncline::__macro::IndexRange<Self, (::syncline::__macro::Id<Self>, ())> {
-                ::syncline::__macro::IndexRange::new("by_id", &["_id"])
+                #by_id
             }
             #(#functions)*
         }
@@ -212,14 +215,24 @@ fn index_impl(index: &Index, earlier: &[Index], fields: &[Field]) -> syn::Result
     }
     wires.reverse();
     let docs = format!("The index `{name}`: {}.", wires.join(", "));
+    let all_wires: Vec<&str> = wires.iter().map(String::as_str).chain(["_creationTime", "_id"]).collect();
+    let range = index_range(&name, &all_wires);
     let definition = quote!(.with_index(#name, &[#(#wires),*]));
     let function = quote! {
         #[doc = #docs]
         pub fn #ident() -> ::syncline::__macro::IndexRange<Self, #key> {
-            ::syncline::__macro::IndexRange::new(#name, &[#(#wires,)* "_creationTime", "_id"])
+            #range
         }
     };
     Ok((definition, function))
+}
+
+/// The whole range of an index with these fields.
+fn index_range(name: &str, fields: &[&str]) -> TokenStream {
+    quote! {
+        static FIELDS: ::syncline::__macro::IndexFields = ::syncline::__macro::IndexFields::new(&[#(#fields),*]);
+        ::syncline::__macro::IndexRange::new(#name, &FIELDS)
+    }
 }
 
 fn check_index(index: &Index, earlier: &[Index]) -> syn::Result<()> {
@@ -277,7 +290,8 @@ fn patch_impl(input: &DeriveInput, fields: &[Field]) -> TokenStream {
         quote! {
             #[doc = #docs]
             pub fn #ident(mut self, value: impl ::syncline::__macro::IntoField<#ty>) -> Self {
-                let open = ::syncline::__macro::table_is_open::<#name>();
+                static OPEN: ::syncline::__macro::TableIsOpen = ::syncline::__macro::TableIsOpen::new();
+                let open = OPEN.get::<#name>();
                 #set
                 self
             }

@@ -1,7 +1,5 @@
 //! Patches: some fields of a document, and what may be given for a field.
 
-use std::collections::BTreeMap;
-
 use syncline_schema::{Bytes, DecodeError, FieldType, Id, Table, Value, object_from_json, object_to_json};
 
 use crate::error::Result;
@@ -13,7 +11,8 @@ const UNDEFINED: &str = r#"{"$undefined":null}"#;
 /// The fields of a patch, encoded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PatchFields {
-    fields: BTreeMap<&'static str, String>,
+    /// Encoded, in byte order of the names. Most patches have one or two.
+    fields: Vec<(&'static str, String)>,
     /// The first field whose value breaks a rule of the wire.
     invalid: Option<DecodeError>,
 }
@@ -27,14 +26,21 @@ impl PatchFields {
             return self.clear(name);
         }
         match outgoing::encode(value, open) {
-            Ok(json) => drop(self.fields.insert(name, json)),
+            Ok(json) => self.insert(name, json),
             Err(error) => self.invalid = self.invalid.take().or(Some(error)),
         }
     }
 
     /// Removes a field.
     pub fn clear(&mut self, name: &'static str) {
-        self.fields.insert(name, UNDEFINED.to_owned());
+        self.insert(name, UNDEFINED.to_owned());
+    }
+
+    fn insert(&mut self, name: &'static str, json: String) {
+        match self.fields.binary_search_by_key(&name, |(name, _)| *name) {
+            Ok(known) => self.fields[known].1 = json,
+            Err(place) => self.fields.insert(place, (name, json)),
+        }
     }
 
     /// What the document with this wire JSON becomes, system fields included.
@@ -58,13 +64,18 @@ impl PatchFields {
         if let Some(error) = &self.invalid {
             return Err(outgoing::refused::<T>("patch", error));
         }
-        let mut json = String::from("{");
+        let len = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
+        let mut json = String::with_capacity(len + 2);
+        json.push('{');
         for (name, value) in &self.fields {
             if json.len() > 1 {
                 json.push(',');
             }
             // Names of fields are identifiers: nothing in them needs an escape.
-            json.push_str(&format!("\"{name}\":{value}"));
+            json.push('"');
+            json.push_str(name);
+            json.push_str("\":");
+            json.push_str(value);
         }
         json.push('}');
         Ok(json)

@@ -165,7 +165,10 @@ impl<R: Row> Query<R> {
         let state = (Steps::new(self), VecDeque::new(), STREAM_STEP_FIRST);
         stream::try_unfold(state, |(mut steps, mut ready, mut size)| async move {
             while ready.is_empty() {
-                let Some(rows) = steps.next(size).await? else { return Ok(None) };
+                let mut rows = Vec::new();
+                if !steps.next(size, &mut rows).await? {
+                    return Ok(None);
+                }
                 ready.extend(rows);
                 size = (size * 2).min(STREAM_STEP_MAX);
             }
@@ -224,9 +227,7 @@ impl<R: Row> Query<R> {
         let mut steps = Steps::new(self);
         let mut found = Vec::new();
         let mut size = n;
-        while found.len() < n {
-            let Some(rows) = steps.next(size).await? else { break };
-            found.extend(rows);
+        while found.len() < n && steps.next(size, &mut found).await? {
             size = next_step(n - found.len().min(n), size, filtered);
         }
         found.truncate(n);
@@ -269,25 +270,26 @@ impl<R: Row> Steps<R> {
         Steps { query, after: None, done: false }
     }
 
-    /// Reads the next `size` documents and keeps those that pass; `None` at the end.
-    async fn next(&mut self, size: usize) -> Result<Option<Vec<(DocumentId, R)>>> {
+    /// Reads the next `size` documents and puts those that pass behind `kept`; `false` at the end.
+    async fn next(&mut self, size: usize, kept: &mut Vec<(DocumentId, R)>) -> Result<bool> {
         if self.done {
-            return Ok(None);
+            return Ok(false);
         }
         self.query.run.settled().await;
         let tx = self.query.run.tx().as_ref();
         let batch = self.query.plan.scan(tx, self.after.as_deref(), None, size.clamp(1, STEP_MAX)).await?;
         self.done = batch.done;
-        if let Some((key, _)) = batch.rows.last() {
+        if let Some((key, _)) = batch.rows.last()
+            && !self.done
+        {
             self.after = Some(key.clone());
         }
-        let mut kept = Vec::with_capacity(batch.rows.len());
         for (_, document) in batch.rows {
             let id = document.id;
             if let Kept::Row(row) = self.query.keep(document).await? {
                 kept.push((id, row));
             }
         }
-        Ok(Some(kept))
+        Ok(true)
     }
 }

@@ -2,8 +2,9 @@
 //! other order does not compile.
 
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
-use syncline_schema::{FieldPath, FieldType, RangeOp, RangePart, Table, Value, encode_json};
+use syncline_schema::{FieldPath, FieldType, RangeOp, RangePart, Table};
 
 use super::patch::IntoField;
 use super::query::Plan;
@@ -41,7 +42,7 @@ pub struct Bounded<T> {
 
 struct Conditions {
     index: &'static str,
-    fields: &'static [&'static str],
+    fields: &'static [FieldPath],
     parts: Vec<RangePart>,
     /// How many of the fields have an equality.
     equalities: usize,
@@ -50,35 +51,42 @@ struct Conditions {
 impl Conditions {
     /// Adds a condition on the first field without an equality.
     fn add<F: FieldType>(&mut self, op: RangeOp, value: &F) {
-        let field = FieldPath::parse(self.fields[self.equalities]);
-        let field = field.expect("derive(Table) checks the names of fields, and the schema those of nested ones");
-        self.parts.push(RangePart { op, field, value: key_value(value) });
+        let value = (!value.is_missing()).then(|| value.to_value());
+        self.parts.push(RangePart { op, field: self.fields[self.equalities].clone(), value });
         if matches!(op, RangeOp::Eq) {
             self.equalities += 1;
         }
     }
 }
 
-/// The value that an index key has for a field; `None` when the field is missing.
-fn key_value<F: FieldType>(value: &F) -> Option<Value> {
-    if value.is_missing() {
-        return None;
+/// The fields of an index, read from their names once. Not for applications: `derive(Table)` writes one for each index.
+#[doc(hidden)]
+pub struct IndexFields {
+    names: &'static [&'static str],
+    paths: OnceLock<Vec<FieldPath>>,
+}
+
+impl IndexFields {
+    /// Of these names, which are paths where a field is nested.
+    pub const fn new(names: &'static [&'static str]) -> Self {
+        IndexFields { names, paths: OnceLock::new() }
     }
-    let json = encode_json(value);
-    // Most keys are texts and ids without anything to unescape.
-    if let Some(text) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
-        && !text.contains('\\')
-    {
-        return Some(Value::String(text.to_owned()));
+
+    fn paths(&self) -> &[FieldPath] {
+        self.paths.get_or_init(|| {
+            let paths = self.names.iter().map(|name| FieldPath::parse(name));
+            let paths = paths.collect::<Result<_, _>>();
+            paths.expect("derive(Table) checks the names of fields, and the schema those of nested ones")
+        })
     }
-    Some(Value::from_json(&json).expect("what a field encodes to is a value"))
 }
 
 impl<T, Keys> IndexRange<T, Keys> {
     /// The whole index. Not for applications: `derive(Table)` writes a function for each index.
     #[doc(hidden)]
-    pub fn new(index: &'static str, fields: &'static [&'static str]) -> Self {
-        IndexRange { conditions: Conditions { index, fields, parts: Vec::new(), equalities: 0 }, types: PhantomData }
+    pub fn new(index: &'static str, fields: &'static IndexFields) -> Self {
+        let conditions = Conditions { index, fields: fields.paths(), parts: Vec::new(), equalities: 0 };
+        IndexRange { conditions, types: PhantomData }
     }
 }
 

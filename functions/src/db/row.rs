@@ -13,12 +13,9 @@ pub trait Row: Send + Sized + 'static {
 
 impl<T: Table> Row for Doc<T> {
     fn from_document(document: Document) -> Result<Self> {
-        Doc::from_json(document.json).map_err(|error| {
-            Error::new(format!(
-                "the document {} of the table `{}` does not fit its Rust type: {error}",
-                document.id,
-                T::NAME
-            ))
+        let Document { id, creation_time, json, fields_at } = document;
+        Doc::from_stored(id, creation_time, fields_at, json).map_err(|error| {
+            Error::new(format!("the document {id} of the table `{}` does not fit its Rust type: {error}", T::NAME))
         })
     }
 }

@@ -180,7 +180,9 @@ impl State {
         fields.insert("_id".into(), Value::String(id.to_string()));
         fields.insert("_creationTime".into(), Value::Float64(creation_time));
         let json: Arc<str> = object_to_json(&fields).into();
-        let before = self.documents.insert(id, Document { id, creation_time, json: json.clone() });
+        let id_text = id.to_string();
+        let fields_at = json.find(&id_text).unwrap() + id_text.len() + 1;
+        let before = self.documents.insert(id, Document { id, creation_time, json: json.clone(), fields_at });
         self.writes += usize::from(before.is_none_or(|before| before.json != json));
     }
 

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use memchr::memchr2;
 use smallvec::SmallVec;
 use syncline_schema::{DocumentId, Value};
 
@@ -244,7 +245,7 @@ impl Scan<'_> {
         let start = self.at;
         let mut saved = 0;
         loop {
-            self.at += bytes[self.at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+            self.at += memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
             if bytes[self.at] == b'"' {
                 break;
             }

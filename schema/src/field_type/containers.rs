@@ -12,6 +12,7 @@ use crate::field_type::FieldType;
 use crate::json::{ARRAY_LEN_MAX, JsonErrorKind, KeyText, OBJECT_LEN_MAX, array_tail};
 use crate::name::check_field_name;
 use crate::validator::{FieldValidator, Validator};
+use crate::value::Value;
 
 impl<T: FieldType> FieldType for Vec<T> {
     fn validator() -> Validator {
@@ -147,6 +148,10 @@ impl<T: FieldType> FieldType for Option<T> {
             Some(value) => value.encode(serializer),
         }
     }
+
+    fn to_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, T::to_value)
+    }
 }
 
 /// A field that is always there and may be null.
@@ -204,6 +209,10 @@ impl<T: FieldType> FieldType for Nullable<T> {
             Nullable::Some(value) => value.encode(serializer),
         }
     }
+
+    fn to_value(&self) -> Value {
+        self.as_option().map_or(Value::Null, T::to_value)
+    }
 }
 
 impl<T: FieldType> FieldType for Box<T> {
@@ -239,5 +248,9 @@ impl<T: FieldType> FieldType for Box<T> {
 
     fn encode_field<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (**self).encode_field(serializer)
+    }
+
+    fn to_value(&self) -> Value {
+        (**self).to_value()
     }
 }

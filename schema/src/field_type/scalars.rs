@@ -22,6 +22,10 @@ impl FieldType for bool {
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bool(*self)
     }
+
+    fn to_value(&self) -> Value {
+        Value::Boolean(*self)
+    }
 }
 
 impl FieldType for String {
@@ -35,6 +39,10 @@ impl FieldType for String {
 
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self)
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.clone())
     }
 }
 
@@ -91,6 +99,10 @@ impl FieldType for f64 {
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         encode_f64(*self, serializer)
     }
+
+    fn to_value(&self) -> Value {
+        Value::Float64(*self)
+    }
 }
 
 /// Reads the object of a tag.
@@ -122,6 +134,10 @@ impl FieldType for i64 {
 
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         encode_i64(*self, serializer)
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Int64(*self)
     }
 }
 
@@ -157,5 +173,9 @@ impl FieldType for Value {
 
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serde::Serialize::serialize(&Formatted(self, Format::Encoded), serializer)
+    }
+
+    fn to_value(&self) -> Value {
+        self.clone()
     }
 }

@@ -144,9 +144,12 @@ impl Formatter for CanonicalFormatter {
         let mut rest = &mut text[..];
         CompactFormatter.write_f64(&mut rest, value)?;
         let len = 32 - rest.len();
-        for part in text[..len].split(|byte| *byte == b'+') {
-            writer.write_all(part)?;
+        match text[..len].iter().position(|byte| *byte == b'+') {
+            None => writer.write_all(&text[..len]),
+            Some(plus) => {
+                writer.write_all(&text[..plus])?;
+                writer.write_all(&text[plus + 1..len])
+            }
         }
-        Ok(())
     }
 }

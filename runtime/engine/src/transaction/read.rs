@@ -230,7 +230,7 @@ fn read_limit(code: &'static str, limit: &str, place: &str) -> DbError {
 }
 
 fn document(id: DocumentId, stored: Stored) -> Document {
-    Document { id, creation_time: stored.creation_time, json: stored.json }
+    Document { id, creation_time: stored.creation_time, json: stored.json, fields_at: stored.head_len as usize }
 }
 
 impl Step {

@@ -1,0 +1,382 @@
+//! A quick reader for JSON as programs write it: no whitespace, few escapes, few exponents.
+//!
+//! It gives up on whatever else it meets, and on all that is wrong, without a word: the caller reads the text again with
+//! `serde_json`, which takes it or says what is wrong with it. What both take, both read alike.
+
+use std::fmt;
+
+use memchr::memchr2;
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use crate::field_type::FieldType;
+
+/// Levels of arrays and objects that are followed. Deeper texts are left to `serde_json`, which has the same limit.
+const DEPTH_MAX: usize = 128;
+
+/// Doubles hold all whole numbers of so many digits.
+const EXACT_DIGITS_MAX: usize = 15;
+
+/// The reader gave up.
+#[derive(Debug)]
+pub(crate) struct GivenUp;
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the quick reader gave up")
+    }
+}
+
+impl std::error::Error for GivenUp {}
+
+impl de::Error for GivenUp {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        GivenUp
+    }
+}
+
+type Result<T> = std::result::Result<T, GivenUp>;
+
+/// Reads a value of a Rust type.
+pub(crate) fn read<T: FieldType>(text: &str) -> Result<T> {
+    let mut reader = Reader::new(text, 0);
+    let value = T::decode(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// Reads the rest of an object from the comma before a field on, or from its closing brace.
+pub(crate) fn read_fields<T: FieldType>(text: &str, at: usize) -> Result<T> {
+    let mut reader = Reader::new(text, at);
+    let value = T::decode(RestOfObject(&mut reader))?;
+    reader.end()?;
+    Ok(value)
+}
+
+struct Reader<'de> {
+    text: &'de str,
+    at: usize,
+    depth: usize,
+}
+
+impl<'de> Reader<'de> {
+    fn new(text: &'de str, at: usize) -> Self {
+        Reader { text, at, depth: 0 }
+    }
+
+    fn end(&self) -> Result<()> {
+        if self.at == self.text.len() { Ok(()) } else { Err(GivenUp) }
+    }
+
+    fn peek(&self) -> Result<u8> {
+        self.text.as_bytes().get(self.at).copied().ok_or(GivenUp)
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.peek()? != byte {
+            return Err(GivenUp);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str) -> Result<()> {
+        if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            return Err(GivenUp);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Reads a string; borrowed unless it has escapes.
+    fn string(&mut self) -> Result<Text<'de>> {
+        self.expect(b'"')?;
+        let rest = &self.text[self.at..];
+        let len = memchr2(b'"', b'\\', rest.as_bytes()).ok_or(GivenUp)?;
+        if rest.as_bytes()[len] == b'\\' {
+            return self.escaped_string(self.at - 1);
+        }
+        let text = &rest[..len];
+        if text.bytes().any(|byte| byte < 0x20) {
+            return Err(GivenUp);
+        }
+        self.at += len + 1;
+        Ok(Text::Borrowed(text))
+    }
+
+    fn escaped_string(&mut self, start: usize) -> Result<Text<'de>> {
+        let bytes = self.text.as_bytes();
+        loop {
+            self.at += memchr2(b'"', b'\\', bytes.get(self.at..).ok_or(GivenUp)?).ok_or(GivenUp)?;
+            if bytes[self.at] == b'"' {
+                break;
+            }
+            self.at += 2;
+        }
+        self.at += 1;
+        serde_json::from_str(&self.text[start..self.at]).map(Text::Owned).map_err(|_| GivenUp)
+    }
+
+    /// Steps over digits; their number, and the value of them all when there are few.
+    fn digits(&mut self, value: &mut u64) -> usize {
+        let (start, bytes) = (self.at, self.text.as_bytes());
+        while let Some(digit @ b'0'..=b'9') = bytes.get(self.at) {
+            *value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn number(&mut self) -> Result<f64> {
+        const TENS: [f64; EXACT_DIGITS_MAX + 1] =
+            [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+        let (start, bytes) = (self.at, self.text.as_bytes());
+        let negative = self.peek()? == b'-';
+        self.at += usize::from(negative);
+        let first = self.peek()?;
+        let mut digits = 0;
+        let n_whole = self.digits(&mut digits);
+        if n_whole == 0 || (first == b'0' && n_whole > 1) {
+            return Err(GivenUp);
+        }
+        let mut n_fraction = 0;
+        if bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            n_fraction = self.digits(&mut digits);
+            if n_fraction == 0 {
+                return Err(GivenUp);
+            }
+        }
+        let value = if matches!(bytes.get(self.at), Some(b'e' | b'E')) {
+            self.exponent()?;
+            self.text[start..self.at].parse().map_err(|_| GivenUp)?
+        } else if n_whole + n_fraction <= EXACT_DIGITS_MAX {
+            // Both are exact, so their quotient is the double next to what is written.
+            let value = digits as f64 / TENS[n_fraction];
+            if negative { -value } else { value }
+        } else {
+            self.text[start..self.at].parse::<f64>().map_err(|_| GivenUp)?
+        };
+        if value.is_finite() { Ok(value) } else { Err(GivenUp) }
+    }
+
+    fn exponent(&mut self) -> Result<()> {
+        self.at += 1;
+        if matches!(self.peek()?, b'+' | b'-') {
+            self.at += 1;
+        }
+        if self.digits(&mut 0) == 0 { Err(GivenUp) } else { Ok(()) }
+    }
+
+    /// Reads an object's rest up to its closing brace, which is stepped over.
+    fn object<V: Visitor<'de>>(&mut self, visitor: V, is_first: bool) -> Result<V::Value> {
+        self.nested(b'}', is_first, |inside| visitor.visit_map(inside))
+    }
+
+    fn nested<R>(
+        &mut self,
+        end: u8,
+        is_first: bool,
+        visit: impl FnOnce(&mut Inside<'_, 'de>) -> Result<R>,
+    ) -> Result<R> {
+        if self.depth == DEPTH_MAX {
+            return Err(GivenUp);
+        }
+        self.depth += 1;
+        let value = visit(&mut Inside { reader: self, end, is_first })?;
+        self.depth -= 1;
+        self.expect(end)?;
+        Ok(value)
+    }
+}
+
+/// A string of the text.
+enum Text<'de> {
+    Borrowed(&'de str),
+    Owned(String),
+}
+
+impl<'de> Deserializer<'de> for &mut Reader<'de> {
+    type Error = GivenUp;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.peek()? {
+            b'"' => match self.string()? {
+                Text::Borrowed(text) => visitor.visit_borrowed_str(text),
+                Text::Owned(text) => visitor.visit_string(text),
+            },
+            b'{' => {
+                self.at += 1;
+                self.object(visitor, true)
+            }
+            b'[' => {
+                self.at += 1;
+                self.nested(b']', true, |inside| visitor.visit_seq(inside))
+            }
+            b't' => {
+                self.word("true")?;
+                visitor.visit_bool(true)
+            }
+            b'f' => {
+                self.word("false")?;
+                visitor.visit_bool(false)
+            }
+            b'n' => {
+                self.word("null")?;
+                visitor.visit_unit()
+            }
+            _ => visitor.visit_f64(self.number()?),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.peek()? == b'n' {
+            self.word("null")?;
+            return visitor.visit_none();
+        }
+        visitor.visit_some(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// An object whose first fields have been read.
+struct RestOfObject<'a, 'de>(&'a mut Reader<'de>);
+
+impl<'de> Deserializer<'de> for RestOfObject<'_, 'de> {
+    type Error = GivenUp;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.0.object(visitor, false)
+    }
+
+    // Whatever the type asks for, it is an object.
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// The inside of an array or object.
+struct Inside<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    end: u8,
+    is_first: bool,
+}
+
+impl Inside<'_, '_> {
+    /// Steps to the next element or field, if there is one.
+    fn go_on(&mut self) -> Result<bool> {
+        if self.reader.peek()? == self.end {
+            return Ok(false);
+        }
+        if !std::mem::replace(&mut self.is_first, false) {
+            self.reader.expect(b',')?;
+        }
+        Ok(true)
+    }
+}
+
+impl<'de> SeqAccess<'de> for &mut Inside<'_, 'de> {
+    type Error = GivenUp;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        if self.go_on()? { seed.deserialize(&mut *self.reader).map(Some) } else { Ok(None) }
+    }
+}
+
+impl<'de> MapAccess<'de> for &mut Inside<'_, 'de> {
+    type Error = GivenUp;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        if !self.go_on()? {
+            return Ok(None);
+        }
+        // A key with escapes is rare, and its place in the text is where it has to be read from.
+        let Text::Borrowed(key) = self.reader.string()? else { return Err(GivenUp) };
+        self.reader.expect(b':')?;
+        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
+        seed.deserialize(&mut *self.reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::value::Value;
+
+    fn of_serde(text: &str) -> Option<Value> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let value = Value::decode(&mut deserializer).ok()?;
+        deserializer.end().ok().map(|()| value)
+    }
+
+    /// Whatever is taken is read as `serde_json` reads it; what that refuses is not taken.
+    fn agrees(text: &str) -> bool {
+        match read::<Value>(text) {
+            // Equal for NaN too.
+            Ok(value) => of_serde(text).is_some_and(|expected| value.to_json() == expected.to_json()),
+            Err(GivenUp) => false,
+        }
+    }
+
+    #[test]
+    fn what_programs_write_is_taken() {
+        for text in [
+            "null", "true", "false", "0", "-0", "-0.0", "12.5", "1e3", "1E+3", "2.5e-7", "123456789012345678", "\"\"",
+            "\"a b\"", "\"\\n\\u00e4\\\\\"", "[]", "{}", "[1,[2],{\"a\":[null]}]", "{\"$integer\":\"AQAAAAAAAAA=\"}",
+            "{\"a\":1.0,\"b\":\"c\",\"d\":{}}", "1700000000000.1234", "9007199254740993", "0.1", "0.000001",
+        ] {
+            assert!(agrees(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_or_rare_is_given_up() {
+        for text in [
+            "", "nul", "truee", "01", "1.", ".5", "+1", "-", "1e", "1e999", "inf", "NaN", "\"", "\"\\\"", "\"\n\"",
+            "\"\\x\"", "[", "[1,]", "[,1]", "[1 ]", " 1", "1 ", "{\"a\"}", "{\"a\":}", "{,}", "{\"a\":1,}", "{a:1}",
+            "[1}", "{\"a\":1]", "{\"\\n\":1}",
+        ] {
+            assert!(read::<Value>(text).is_err(), "{text}");
+        }
+        assert!(read::<Value>(&"[".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn the_rest_of_an_object_is_read() {
+        let read = |text| read_fields::<Value>(text, 6).map(|value| value.to_json()).ok();
+        assert_eq!(read(r#"{"a":1,"b":2.0}"#).as_deref(), Some(r#"{"b":2.0}"#));
+        assert_eq!(read(r#"{"a":1}"#).as_deref(), Some("{}"));
+        assert_eq!(read(r#"{"a":1,"b":2.0}}"#), None);
+        assert_eq!(read(r#"{"a":1,"b":2.0"#), None);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_they_are_written(number in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
+            prop_assert_eq!(read::<f64>(&Value::Float64(number).to_json()).unwrap().to_bits(), number.to_bits());
+        }
+
+        #[test]
+        fn short_decimals_are_read_alike(text in "-?(0|[1-9][0-9]{0,16})(\\.[0-9]{1,17})?") {
+            prop_assert!(agrees(&text), "{}", text);
+        }
+
+        #[test]
+        fn anything_is_read_alike_or_given_up(text in "[\\[\\]{}\",:0-9eE.+\\-tfnul\\\\ a]{0,24}") {
+            if read::<Value>(&text).is_ok() {
+                prop_assert!(agrees(&text), "{}", text);
+            }
+        }
+    }
+}
