@@ -192,6 +192,11 @@ impl Requests {
         self.mutations.truncate(self.n_started);
     }
 
+    /// Whether mutations wait for others to commit before they are handed over.
+    pub(crate) fn hold_mutations_back(&self) -> bool {
+        self.mutations.len() > self.n_started
+    }
+
     /// Whether everything has been answered.
     pub(crate) fn is_idle(&self) -> bool {
         self.mutations.is_empty() && self.actions.is_empty()

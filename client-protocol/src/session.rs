@@ -135,6 +135,12 @@ impl Session {
         }
     }
 
+    /// Whether there are mutations that are handed over only when others have committed: the sooner that is told, the
+    /// sooner they run.
+    pub fn holds_mutations_back(&self) -> bool {
+        self.requests.hold_mutations_back()
+    }
+
     fn react(&mut self, input: Input<'_>) -> Result<(), ProtocolError> {
         match input {
             Input::Frame(text) => {

@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use serde_json::value::RawValue;
 use syncline_schema::{FieldType, TableNumber, TableNumbers, Value, decode_json, encode_json};
 
 use crate::error::closed;
@@ -38,15 +37,13 @@ pub(crate) fn decode<D: Definition, A: FieldType>(run: &Run, text: &str) -> Resu
     }
 }
 
-/// The text of the object: the whole, or the only element of an array.
+/// The text of the object: the whole, or what stands in the brackets of an array. When that is more than one element,
+/// it is not decoded, and the check of the whole says so.
 fn sole_argument(text: &str) -> Option<&str> {
-    if !text.trim_start().starts_with('[') {
+    let Some(inside) = text.trim_ascii().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
         return Some(text);
-    }
-    match serde_json::from_str::<[&RawValue; 1]>(text) {
-        Ok([argument]) => Some(argument.get()),
-        Err(_) => None,
-    }
+    };
+    (!inside.trim_ascii().is_empty()).then_some(inside)
 }
 
 /// Finds what is wrong, in the order that is laid down. Finds nothing when all is well.

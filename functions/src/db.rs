@@ -141,15 +141,15 @@ impl DatabaseWriter {
     /// # Errors
     /// `NonexistentDocument` when there is no such document.
     pub async fn patch<P: Patch<Table: OpenTable>>(&self, id: Id<P::Table>, patch: P) -> Result<()> {
-        self.patch_any(id, &patch.into_fields()).await
+        self.patch_any(id, patch.into_fields()).await
     }
 
-    async fn patch_any<T: Table>(&self, id: Id<T>, fields: &PatchFields) -> Result<()> {
+    async fn patch_any<T: Table>(&self, id: Id<T>, fields: PatchFields) -> Result<()> {
         let run = &self.reader.run;
         let _turn = run.turn().await;
         let id = id.document_id();
         check_table::<T>(run.tx().as_ref(), "patch", id)?;
-        Ok(run.tx().patch(id, Fields::Typed(&fields.to_json::<T>()?)).await?)
+        Ok(run.tx().patch(id, Fields::Typed(&fields.into_json::<T>()?)).await?)
     }
 
     /// Replaces all fields of a document.

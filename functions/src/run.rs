@@ -32,28 +32,34 @@ pub trait Caller: Send + Sync {
     fn environment_variables(&self) -> BoxFuture<'static, Result<Variables, FunctionError>>;
 }
 
-/// What the executor gives to a run.
-pub struct RunInputs {
-    /// The transaction; actions have none.
-    pub tx: Option<Arc<dyn Tx>>,
-    /// Calls of an action; queries and mutations have none (their nested calls share the transaction).
-    pub caller: Option<Arc<dyn Caller>>,
-    /// All functions of the application.
+/// What all runs of a server's functions have in common.
+pub struct Surroundings {
+    /// All functions that may call each other.
     pub registry: Arc<Registry>,
-    /// Who calls; `None` when nobody is signed in.
-    pub identity: Option<Arc<UserIdentity>>,
-    /// Whole milliseconds since the epoch, the same all through the run.
-    pub now_ms: u64,
-    /// Gives the number where the run's random numbers start; asked once, by a run that wants any.
+    /// Gives the number where a run's random numbers start; asked once, by a run that wants any.
     pub seeds: Seeds,
-    /// Where a paginated query ended when it ran last.
-    pub journal: Option<Arc<str>>,
-    /// Told of each log line when it is written; lines are in the report all the same.
-    pub on_log: Option<OnLog>,
     /// The variables that the server itself gives a value; `ctx.env` looks here first.
     pub built_ins: Arc<BuiltIns>,
     /// What the server gives to its own functions: [`crate::context::QueryCtx::host`]. An application's get nothing.
     pub host: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// What the executor gives to a run.
+pub struct RunInputs {
+    /// What it shares with all others.
+    pub surroundings: Arc<Surroundings>,
+    /// The transaction; actions have none.
+    pub tx: Option<Arc<dyn Tx>>,
+    /// Calls of an action; queries and mutations have none (their nested calls share the transaction).
+    pub caller: Option<Arc<dyn Caller>>,
+    /// Who calls; `None` when nobody is signed in.
+    pub identity: Option<Arc<UserIdentity>>,
+    /// Whole milliseconds since the epoch, the same all through the run.
+    pub now_ms: u64,
+    /// Where a paginated query ended when it ran last.
+    pub journal: Option<Arc<str>>,
+    /// Told of each log line when it is written; lines are in the report all the same.
+    pub on_log: Option<OnLog>,
 }
 
 /// Values of variables by name.
@@ -168,17 +174,17 @@ impl Run {
 
     /// All functions of the application.
     pub(crate) fn registry(&self) -> &Registry {
-        &self.shared.inputs.registry
+        &self.shared.inputs.surroundings.registry
     }
 
     /// What the server gave to its own function.
     pub(crate) fn host(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
-        self.shared.inputs.host.as_ref()
+        self.shared.inputs.surroundings.host.as_ref()
     }
 
     /// A variable that the server itself gives a value.
     pub(crate) fn built_in(&self, name: &str) -> Option<&String> {
-        self.shared.inputs.built_ins.get(name)
+        self.shared.inputs.surroundings.built_ins.get(name)
     }
 
     /// The transaction; actions have none.
@@ -217,7 +223,7 @@ impl Run {
     /// The next random number of the run: `SplitMix64`, whose state is a counter, so that it needs no lock.
     pub(crate) fn random(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let random = self.shared.random.get_or_init(|| AtomicU64::new((self.shared.inputs.seeds)()));
+        let random = self.shared.random.get_or_init(|| AtomicU64::new((self.shared.inputs.surroundings.seeds)()));
         let mut z = random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

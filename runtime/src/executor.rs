@@ -10,15 +10,13 @@ pub mod guard;
 mod logged;
 mod mutation;
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use syncline_engine::{Access, At, BeginError, BeginOptions, Engine, Random, Spawn, Transaction};
 use syncline_functions::registry::{Function, FunctionError, FunctionKind, Registry, Visibility};
-use syncline_functions::run::{Run, RunInputs, RunReport, Seeds};
+use syncline_functions::run::{Run, RunInputs, RunReport, Seeds, Surroundings};
 use syncline_functions::tx::{DbError, Tx};
 use syncline_schema::{FunctionPath, Timestamp};
 
@@ -51,9 +49,9 @@ pub struct Executor {
 
 struct Inner {
     engine: Engine,
-    registry: Arc<Registry>,
-    /// The functions of tools, apart from the application's, and what they know.
-    system: Arc<Registry>,
+    application: Arc<Surroundings>,
+    /// Of the functions of tools, which are apart from the application's and know the facts.
+    system: Arc<Surroundings>,
     facts: Arc<Facts>,
     log: Arc<FunctionLog>,
     /// The functions by every spelling that clients use, so that a call parses no path.
@@ -97,10 +95,15 @@ impl Executor {
         let seeds = seeds(ports.random.clone());
         let permits = tokio::sync::Semaphore::new(config.functions_at_once_max);
         let spellings = spellings(&registry);
-        let system = Arc::new(system::registry());
         let log = Arc::new(FunctionLog::new(ports.clock.clone()));
         let facts = Arc::new(facts);
-        let inner = Inner { engine, registry, system, facts, log, spellings, guard, seeds, ports, config, permits };
+        let around = |registry: Arc<Registry>, host| {
+            let (seeds, built_ins) = (seeds.clone(), facts.built_ins.clone());
+            Arc::new(Surroundings { registry, seeds, built_ins, host })
+        };
+        let application = around(registry, None);
+        let system = around(Arc::new(system::registry()), Some(facts.clone()));
+        let inner = Inner { engine, application, system, facts, log, spellings, guard, seeds, ports, config, permits };
         Executor { inner: Arc::new(inner) }
     }
 
@@ -193,34 +196,31 @@ impl Executor {
             Owner::Server => call.identity.is_admin(),
         };
         let seen = if may_call_internal { errors::Seen::All } else { errors::Seen::Public };
-        let function = self.registry_of(owner).find(&path).ok_or_else(|| errors::not_found(&path, seen))?;
+        let function =
+            self.surroundings_of(owner).registry.find(&path).ok_or_else(|| errors::not_found(&path, seen))?;
         if function.visibility == Visibility::Internal && seen == errors::Seen::Public {
             return Err(errors::not_found(&path, seen));
         }
         Ok(Found { path, function, owner })
     }
 
-    fn registry_of(&self, owner: Owner) -> &Arc<Registry> {
+    fn surroundings_of(&self, owner: Owner) -> &Arc<Surroundings> {
         match owner {
-            Owner::Application => &self.inner.registry,
+            Owner::Application => &self.inner.application,
             Owner::Server => &self.inner.system,
         }
     }
 
     async fn run(&self, call: &Call, found: &Found<'_>, tx: Arc<Transaction>, journal: Option<Arc<str>>) -> Ran {
         let started_ns = self.inner.ports.clock.wall_ns();
-        let facts = || self.inner.facts.clone() as Arc<dyn Any + Send + Sync>;
         let run = Run::new(RunInputs {
             tx: Some(tx as Arc<dyn Tx>),
             caller: None,
-            registry: self.registry_of(found.owner).clone(),
+            surroundings: self.surroundings_of(found.owner).clone(),
             identity: call.identity.user().cloned(),
             now_ms: started_ns / 1_000_000,
-            seeds: self.inner.seeds.clone(),
             journal,
             on_log: None,
-            built_ins: self.inner.facts.built_ins.clone(),
-            host: (found.owner == Owner::Server).then(facts),
         });
         let limits = TimeLimits {
             own: Some(self.inner.config.function_own_time_max),
@@ -233,9 +233,8 @@ impl Executor {
     }
 
     async fn guarded(&self, found: &Found<'_>, run: Arc<Run>, args: Arc<str>, limits: TimeLimits) -> Ended {
-        let handler = found.function.handler;
-        let started: BoxFuture<'static, _> = Box::pin(async move { handler(run, args).await });
-        let mut ended = self.inner.guard.call(&found.path, found.function.kind, limits, started).await;
+        let call = (found.function.handler)(run, args);
+        let mut ended = self.inner.guard.call(&found.path, found.function.kind, limits, call).await;
         if let Ok(value) = &ended.value
             && value.len() > FUNCTION_VALUE_BYTES_MAX
         {

@@ -3,7 +3,10 @@
 //! A session asks for a query at a timestamp ([`LiveQueries::request`]). When a known result is valid there, it is
 //! shared; when an evaluation at that timestamp is under way, its result is awaited; else one is started. A result is
 //! valid from its snapshot until the first commit that touches what it read. That commit tells all watchers, once, and
-//! they ask again when their sessions choose their next timestamp: nothing is evaluated that nobody asked for.
+//! they ask again when their sessions choose their next timestamp.
+//!
+//! What several watch is evaluated again before they are woken, so that each is woken once and finds the result. It
+//! happens once for each time that they asked: nothing is evaluated for those who do not come for it.
 //!
 //! Whether a result may be shared between identities is a property of its run: a run that looked at the identity is
 //! valid for that identity only.
@@ -75,6 +78,12 @@ pub enum LiveEvent {
 pub trait Watcher: Send + Sync {
     /// Takes an event; `false` when the watcher is gone. Must not block.
     fn tell(&self, event: LiveEvent) -> bool;
+
+    /// Takes an event that it need not look at before it is woken.
+    fn tell_quietly(&self, event: LiveEvent) -> bool;
+
+    /// Makes it look at what it was told.
+    fn wake(&self);
 }
 
 /// What a session asks for.
@@ -162,39 +171,49 @@ impl LiveQueries {
         let generation = self.inner.engine.watch_durable().borrow().generation;
         let mut state = self.state();
         let from = state.published();
+        let mut flights = Vec::new();
         if at.ts() > from {
+            let mut ended = Vec::new();
             for commit in self.inner.engine.commits_after(from)? {
                 if commit.ts > at.ts() {
                     break;
                 }
-                state.apply(&commit);
+                state.apply(&commit, &mut ended);
             }
             state.advance(at.ts());
+            flights.extend(ended.into_iter().filter_map(|ended| state.again(ended)));
         }
         drop(state);
         self.inner.published.send_if_modified(|last| {
             let changed = last.at.ts() != at.ts() || last.generation != generation;
-            *last = Published { at, generation };
+            *last = Published { at: at.clone(), generation };
             changed
         });
+        for (key, flight) in flights {
+            self.evaluate(key, flight, at.clone());
+        }
         Ok(())
     }
 
-    /// Answers a request through `watcher`, now or when its evaluation has ended.
-    pub fn request(&self, watcher: &Arc<dyn Watcher>, request: Request) {
+    /// Answers a request: now, or through `watcher` when its evaluation has ended.
+    pub fn request(&self, watcher: &Arc<dyn Watcher>, request: Request) -> Option<LiveEvent> {
         let waiter =
             Waiter { watcher: watcher.clone(), query: request.query, run: request.run, identity: request.identity };
         let now_ns = self.inner.clock.wall_ns();
         let shared_with = (!request.again).then(|| waiter.identity.clone());
         let answer = self.state().request(&request.key, request.at.ts(), waiter, now_ns);
-        match answer {
-            Answer::Told | Answer::Joined => {
-                if let Some(identity) = shared_with {
-                    self.inner.executor.log_shared(&request.key.path, &identity);
-                }
+        let (event, is_shared) = match answer {
+            Answer::Known(event) => (Some(event), true),
+            Answer::Joined => (None, true),
+            Answer::Start(flight) => {
+                self.evaluate(request.key.clone(), flight, request.at);
+                (None, false)
             }
-            Answer::Start(flight) => self.evaluate(request.key, flight, request.at),
+        };
+        if let Some(identity) = shared_with.filter(|_| is_shared) {
+            self.inner.executor.log_shared(&request.key.path, &identity);
         }
+        event
     }
 
     /// Gives up a watched query.

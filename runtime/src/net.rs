@@ -6,10 +6,12 @@ mod dashboard;
 mod developer;
 mod host;
 mod http;
+mod inbox;
 mod lane;
 mod transport;
 mod upgrade;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,7 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use syncline_client_protocol::ClientVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tower::ServiceExt;
 
@@ -91,6 +93,31 @@ fn not_found(path: &str) -> http::HttpError {
 fn unknown_route(path: &str) -> http::HttpError {
     let message = not_found(path).message;
     http::HttpError::bad_request("UnknownRoute", message)
+}
+
+/// Connections that wait to be accepted, a number: all clients of a server come back at once when it starts again.
+/// Source: ours; the system may allow fewer (`net.core.somaxconn`, 4,096 on Linux).
+const LISTEN_BACKLOG: u32 = 4_096;
+
+/// Takes an address; connections can come from now on.
+pub(crate) async fn listen(address: &str) -> std::io::Result<TcpListener> {
+    let mut last = None;
+    for address in tokio::net::lookup_host(address).await? {
+        match listen_at(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::new(std::io::ErrorKind::NotFound, "the name stands for no address")))
+}
+
+fn listen_at(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As the standard library does: a server that starts again finds its address free.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(LISTEN_BACKLOG)
 }
 
 /// Accepts connections until `stopping`, then waits for those that are open to end.

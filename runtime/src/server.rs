@@ -18,7 +18,6 @@ use syncline_engine::{Engine, MemoryStorage, Ports, SqliteOptions, SqliteStorage
 use syncline_functions::registry::Registry;
 use syncline_functions::typescript;
 use syncline_schema::Schema;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::AdminKeys;
@@ -231,7 +230,7 @@ impl Server {
     /// When it cannot start.
     pub async fn start(self, address: &str) -> Result<Running, ServerError> {
         let listen = |cause| ServerError::Listen { address: address.to_owned(), cause };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let listener = net::listen(address).await.map_err(listen)?;
         let bound = listener.local_addr().map_err(listen)?;
         let (router, parts) = self.build(Some(bound)).await?;
         let accepting = tokio::spawn(net::serve(listener, router, parts.host.clone()));

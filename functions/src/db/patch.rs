@@ -1,5 +1,7 @@
 //! Patches: some fields of a document, and what may be given for a field.
 
+use std::ops::Range;
+
 use syncline_schema::{Bytes, DecodeError, FieldType, Id, Table, Value, object_from_json, object_to_json};
 
 use crate::error::Result;
@@ -11,8 +13,10 @@ const UNDEFINED: &str = r#"{"$undefined":null}"#;
 /// The fields of a patch, encoded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PatchFields {
-    /// Encoded, in byte order of the names. Most patches have one or two.
-    fields: Vec<(&'static str, String)>,
+    /// The wire JSON of them all, in byte order of their names, but for the closing brace.
+    json: String,
+    /// Their names, and where their values are.
+    fields: Vec<(&'static str, Range<usize>)>,
     /// The first field whose value breaks a rule of the wire.
     invalid: Option<DecodeError>,
 }
@@ -26,21 +30,43 @@ impl PatchFields {
             return self.clear(name);
         }
         match outgoing::encode(value, open) {
-            Ok(json) => self.insert(name, json),
+            Ok(json) => self.insert(name, &json),
             Err(error) => self.invalid = self.invalid.take().or(Some(error)),
         }
     }
 
     /// Removes a field.
     pub fn clear(&mut self, name: &'static str) {
-        self.insert(name, UNDEFINED.to_owned());
+        self.insert(name, UNDEFINED);
     }
 
-    fn insert(&mut self, name: &'static str, json: String) {
-        match self.fields.binary_search_by_key(&name, |(name, _)| *name) {
-            Ok(known) => self.fields[known].1 = json,
-            Err(place) => self.fields.insert(place, (name, json)),
+    fn insert(&mut self, name: &'static str, value: &str) {
+        if self.fields.last().is_none_or(|(last, _)| *last < name) {
+            return self.push(name, value);
         }
+        let mut rest = std::mem::take(self);
+        self.invalid = rest.invalid.take();
+        let mut is_put = false;
+        for (other, place) in &rest.fields {
+            if *other >= name && !std::mem::replace(&mut is_put, true) {
+                self.push(name, value);
+            }
+            if *other != name {
+                self.push(other, &rest.json[place.clone()]);
+            }
+        }
+    }
+
+    /// Adds a field behind all others.
+    fn push(&mut self, name: &'static str, value: &str) {
+        self.json.reserve(name.len() + value.len() + 5);
+        // Names of fields are identifiers: nothing in them needs an escape.
+        self.json.push_str(if self.fields.is_empty() { "{\"" } else { ",\"" });
+        self.json.push_str(name);
+        self.json.push_str("\":");
+        let start = self.json.len();
+        self.json.push_str(value);
+        self.fields.push((name, start..self.json.len()));
     }
 
     /// What the document with this wire JSON becomes, system fields included.
@@ -49,7 +75,8 @@ impl PatchFields {
             return Err(outgoing::refused::<T>("patch", error));
         }
         let mut document = object_from_json(document)?;
-        for (name, value) in &self.fields {
+        for (name, place) in &self.fields {
+            let value = &self.json[place.clone()];
             if value == UNDEFINED {
                 document.remove(*name);
             } else {
@@ -60,25 +87,12 @@ impl PatchFields {
     }
 
     /// Wire JSON, the names in byte order.
-    pub(crate) fn to_json<T: Table>(&self) -> Result<String> {
+    pub(crate) fn into_json<T: Table>(mut self) -> Result<String> {
         if let Some(error) = &self.invalid {
             return Err(outgoing::refused::<T>("patch", error));
         }
-        let len = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-        let mut json = String::with_capacity(len + 2);
-        json.push('{');
-        for (name, value) in &self.fields {
-            if json.len() > 1 {
-                json.push(',');
-            }
-            // Names of fields are identifiers: nothing in them needs an escape.
-            json.push('"');
-            json.push_str(name);
-            json.push_str("\":");
-            json.push_str(value);
-        }
-        json.push('}');
-        Ok(json)
+        self.json.push_str(if self.fields.is_empty() { "{}" } else { "}" });
+        Ok(self.json)
     }
 }
 
@@ -161,3 +175,22 @@ macro_rules! optional {
 }
 
 optional!(String, f64, i64, bool, Bytes, syncline_schema::Value);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_in_order_however_they_are_set() {
+        let mut patch = PatchFields::default();
+        patch.set("c", &1.0, false);
+        patch.set("a", &true, false);
+        patch.clear("b");
+        patch.set("a", &false, false);
+        patch.set("d", &"x".to_owned(), false);
+        patch.set("c", &2.0, false);
+        assert_eq!(patch.json, r#"{"a":false,"b":{"$undefined":null},"c":2.0,"d":"x""#);
+        let names: Vec<_> = patch.fields.iter().map(|(name, place)| (*name, &patch.json[place.clone()])).collect();
+        assert_eq!(names, [("a", "false"), ("b", UNDEFINED), ("c", "2.0"), ("d", "\"x\"")]);
+    }
+}

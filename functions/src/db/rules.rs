@@ -222,7 +222,7 @@ impl<R: Clone + Send + Sync + 'static> RuledWriter<R> {
         let changed: P::Table = decode_json(&fields.applied_to::<P::Table>(document.json())?)?;
         let allowed = self.rules.update(&self.ctx, &document, &changed).await?;
         check::<P::Table>("patch", allowed)?;
-        self.writer.patch_any(id, &fields).await
+        self.writer.patch_any(id, fields).await
     }
 
     /// Replaces all fields of a document.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use syncline::auth::UserIdentity;
 use syncline::registry::{FunctionError, Registry};
-use syncline::run::{Run, RunInputs, RunReport, Seeds};
+use syncline::run::{Run, RunInputs, RunReport, Seeds, Surroundings};
 use syncline::{Error, MutationCtx, QueryCtx, Result, Table, functions, schema};
 use syncline_schema::{Doc, FunctionPath, Id, Schema};
 
@@ -144,9 +144,10 @@ pub struct App {
     pub seed: u64,
 }
 
-/// Seeds that are all the same.
-pub fn seeds(seed: u64) -> Seeds {
-    Arc::new(move || seed)
+/// Nothing but functions, and seeds that are all the same.
+pub fn surroundings(registry: &Arc<Registry>, seed: u64) -> Arc<Surroundings> {
+    let seeds: Seeds = Arc::new(move || seed);
+    Arc::new(Surroundings { registry: registry.clone(), seeds, built_ins: Arc::default(), host: None })
 }
 
 impl App {
@@ -171,14 +172,11 @@ impl App {
         Run::new(RunInputs {
             tx: Some(self.tx.clone()),
             caller: None,
-            registry: self.registry.clone(),
+            surroundings: surroundings(&self.registry, self.seed),
             identity: self.identity.clone(),
             now_ms: 1_700_000_000_123,
-            seeds: seeds(self.seed),
             journal: self.journal.clone(),
             on_log: None,
-            built_ins: Arc::default(),
-            host: None,
         })
     }
 

@@ -11,7 +11,7 @@ use syncline::tx::Variables;
 use syncline::{ActionCtx, AppError, MutationCtx, QueryCtx, Result};
 use syncline_schema::{FunctionPath, Value};
 
-use crate::app::{App, Message, failure, message, messages, seeds};
+use crate::app::{App, Message, failure, message, messages, surroundings};
 
 pub mod nesting {
     use super::*;
@@ -204,14 +204,11 @@ fn each_call_of_an_action_goes_through_its_caller() {
     let run = Run::new(RunInputs {
         tx: None,
         caller: Some(Arc::new(Diary(calls.clone()))),
-        registry: registry.clone(),
+        surroundings: surroundings(&registry, 0),
         identity: None,
         now_ms: 0,
-        seeds: seeds(0),
         journal: None,
         on_log: None,
-        built_ins: Arc::default(),
-        host: None,
     });
     let path = FunctionPath::parse("calls/acting:relays").unwrap();
     let handler = registry.find(&path).unwrap().handler;

@@ -12,7 +12,7 @@ use syncline::users::{self, User};
 use syncline::{ActionCtx, AppError, Doc, MutationCtx, QueryCtx, Result, action, mutation, query};
 use syncline_schema::FunctionPath;
 
-use crate::app::{App, Message, failure, message, seeds};
+use crate::app::{App, Message, failure, message, surroundings};
 
 pub mod guarded {
     use super::*;
@@ -275,14 +275,11 @@ fn actions_are_guarded_by_what_needs_no_database() {
         let inputs = RunInputs {
             tx: None,
             caller: None,
-            registry: app.registry.clone(),
+            surroundings: surroundings(&app.registry, 0),
             identity,
             now_ms: 0,
-            seeds: seeds(0),
             journal: None,
             on_log: None,
-            built_ins: Arc::default(),
-            host: None,
         };
         let handler = app.registry.find(&FunctionPath::parse("guards/guarded:act").unwrap()).unwrap().handler;
         block_on(handler(Run::new(inputs), r#"{"body":"hi"}"#.into()))

@@ -160,7 +160,9 @@ impl<'a> Prepared<'a> {
             let keys = |stored: &Option<crate::memory::Stored>| stored.as_ref().and_then(|stored| stored.keys.clone());
             let (old, new) = (keys(&write.old), keys(&write.new));
             let mut removed_keys = Vec::new();
-            for (position, (index, key)) in old.iter().flat_map(|old| old.iter()).enumerate() {
+            // The same keys are shared: nearly always there is nothing to compare.
+            let are_same = matches!((&old, &new), (Some(old), Some(new)) if Arc::ptr_eq(old, new));
+            for (position, (index, key)) in old.iter().filter(|_| !are_same).flat_map(|old| old.iter()).enumerate() {
                 if new.as_ref().is_none_or(|new| new[position].1 != *key) {
                     removed_keys.push((*index, &**key));
                 }

@@ -87,46 +87,39 @@ pub(crate) struct Merged {
 /// Puts the fields of a patch into a stored text, in their places: `at` is the length of its [head](head_len).
 /// `patched` is told their names, as the text has them.
 ///
-/// `None` when either text is not canonical.
+/// `None` when either text is not canonical, as far as it had to be looked at.
 pub(crate) fn merge(text: &str, at: usize, patch: &str, mut patched: impl FnMut(&str)) -> Option<Merged> {
     let mut merged = Merged { text: String::with_capacity(text.len() + patch.len()), ..Merged::default() };
-    merged.text.push_str(text.get(..at)?);
-    let mut old = Fields::new(text.get(at..)?)?;
-    let mut new = Fields::new(patch)?;
-    let (mut next_old, mut next_new) = (old.next_field()?, new.next_field()?);
-    loop {
-        match (next_old, next_new) {
-            (None, None) => break,
-            (Some(before), after) if after.is_none_or(|after| compare_names(&before, &after).is_lt()) => {
-                merged.keep(&before);
-                next_old = old.next_field()?;
-            }
-            (before, Some(after)) => {
-                patched(after.name);
-                if let Some(before) = before.filter(|before| compare_names(before, &after).is_eq()) {
-                    merged.growth -= before.measure()?.size as isize;
-                    next_old = old.next_field()?;
-                }
-                if after.value != UNDEFINED {
-                    let Measure { size, depth } = after.measure()?;
-                    merged.growth += size as isize;
-                    merged.depth = merged.depth.max(1 + depth);
-                    merged.keep(&after);
-                }
-                next_new = new.next_field()?;
-            }
-            (Some(_), None) => unreachable!("the second case has no other condition"),
+    // What stands before this is in the new text, or has gone.
+    let mut copied = 0;
+    let mut old = Fields::new(text, at)?;
+    let mut new = Fields::new(patch, 0)?;
+    let mut next_old = old.next_field()?;
+    while let Some(after) = new.next_field()? {
+        patched(after.name);
+        while let Some(before) = &next_old
+            && compare_names(before, &after).is_lt()
+        {
+            next_old = old.next_field()?;
+        }
+        let place = next_old.map_or(old.scan.at, |before| before.start);
+        merged.text.push_str(text.get(copied..place)?);
+        copied = place;
+        if let Some(before) = next_old.filter(|before| compare_names(before, &after).is_eq()) {
+            merged.growth -= before.measure()?.size as isize;
+            copied = before.end;
+            next_old = old.next_field()?;
+        }
+        if after.value != UNDEFINED {
+            let Measure { size, depth } = after.measure()?;
+            merged.growth += size as isize;
+            merged.depth = merged.depth.max(1 + depth);
+            merged.text.push(',');
+            merged.text.push_str(after.whole);
         }
     }
-    merged.text.push('}');
-    Some(merged)
-}
-
-impl Merged {
-    fn keep(&mut self, field: &Field<'_>) {
-        self.text.push(',');
-        self.text.push_str(field.whole);
-    }
+    merged.text.push_str(text.get(copied..)?);
+    merged.text.ends_with('}').then_some(merged)
 }
 
 /// In byte order of what the names stand for.
@@ -149,6 +142,10 @@ pub(crate) struct Field<'a> {
     pub value: &'a str,
     /// All of it: `"name":value`.
     whole: &'a str,
+    /// Where it begins in the object's text, with the comma before it.
+    start: usize,
+    /// Where it ends.
+    end: usize,
 }
 
 impl Field<'_> {
@@ -166,9 +163,9 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Of an object's text, or of the rest of one from a comma or the closing brace on.
-    pub fn new(text: &'a str) -> Option<Self> {
-        let mut scan = Scan { text, at: 0 };
+    /// Of an object's text that begins at `at`, or goes on there with a comma or the closing brace.
+    pub fn new(text: &'a str, at: usize) -> Option<Self> {
+        let mut scan = Scan { text, at };
         if scan.peek()? == b'{' {
             scan.at += 1;
         }
@@ -179,20 +176,21 @@ impl<'a> Fields<'a> {
     #[expect(clippy::option_option, reason = "the outer level is what `?` handles")]
     pub fn next_field(&mut self) -> Option<Option<Field<'a>>> {
         let scan = &mut self.scan;
-        if scan.peek()? == b',' {
-            scan.at += 1;
-        }
-        if scan.peek()? == b'}' {
-            return Some(None);
-        }
         let start = scan.at;
+        match scan.peek()? {
+            b'}' => return Some(None),
+            b',' => scan.at += 1,
+            _ => {}
+        }
+        let name_start = scan.at;
         let name_len = scan.string()?;
-        let name = &scan.text[start + 1..scan.at - 1];
+        let name = &scan.text[name_start + 1..scan.at - 1];
         let escaped = name_len != name.len();
         scan.expect(b':')?;
         let value_start = scan.at;
         scan.skip_value()?;
-        Some(Some(Field { name, escaped, value: &scan.text[value_start..scan.at], whole: &scan.text[start..scan.at] }))
+        let (text, end) = (scan.text, scan.at);
+        Some(Some(Field { name, escaped, value: &text[value_start..end], whole: &text[name_start..end], start, end }))
     }
 }
 
@@ -223,6 +221,18 @@ struct State {
     ended: bool,
 }
 
+/// Where the first quote or backslash stands. Most strings are names and short texts, for which a call takes longer than
+/// looking.
+#[inline]
+fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
+    const LOOKED_AT: usize = 16;
+    let is_it = |byte: &u8| matches!(byte, b'"' | b'\\');
+    match bytes.iter().take(LOOKED_AT).position(is_it) {
+        Some(at) => Some(at),
+        None => memchr2(b'"', b'\\', bytes.get(LOOKED_AT..)?).map(|at| LOOKED_AT + at),
+    }
+}
+
 /// A place in a text.
 struct Scan<'a> {
     text: &'a str,
@@ -245,7 +255,7 @@ impl Scan<'_> {
         let start = self.at;
         let mut saved = 0;
         loop {
-            self.at += memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
+            self.at += quote_or_escape(bytes.get(self.at..)?)?;
             if bytes[self.at] == b'"' {
                 break;
             }

@@ -28,15 +28,12 @@ impl Executor {
         let run = Run::new(RunInputs {
             tx: None,
             caller: Some(Arc::new(caller)),
-            registry: self.inner.registry.clone(),
+            surroundings: self.inner.application.clone(),
             identity: call.identity.user().cloned(),
             now_ms: started_ns / 1_000_000,
-            seeds: self.inner.seeds.clone(),
             journal: None,
             // Actions run for long: whoever follows the log sees their lines as they come.
             on_log: Some(Arc::new(move |line: &str| log.progress(&called, line))),
-            built_ins: self.inner.facts.built_ins.clone(),
-            host: None,
         });
         let limits = TimeLimits { own: None, wall: self.inner.config.action_wall_time_max };
         let ended = self.guarded(&found, run.clone(), call.args.clone(), limits).await;

@@ -186,6 +186,11 @@ pub struct StandsOn {
 }
 
 impl StandsOn {
+    /// Whether what is published of the store will have to change before it is known to stand or to be undone.
+    pub(crate) fn waits_for(self, published: Timestamp, generation: u64) -> bool {
+        self.ts > published && self.generation >= generation
+    }
+
     pub(super) fn is_undone(self, engine: &Engine) -> bool {
         engine.durability(self.ts, self.generation) == Durability::Undone
     }

@@ -145,7 +145,11 @@ struct WorkerSlot {
 impl WorkerSlot {
     fn enter(&self, path: &Arc<FunctionPath>, now_ms: u64) {
         self.since_ms.store(now_ms + 1, Ordering::Relaxed);
-        *lock(&self.path) = Some(path.clone());
+        let mut entered = lock(&self.path);
+        // Mostly the same function again, whose path is counted by all threads.
+        if !entered.as_ref().is_some_and(|entered| Arc::ptr_eq(entered, path)) {
+            *entered = Some(path.clone());
+        }
     }
 
     fn leave(&self) {

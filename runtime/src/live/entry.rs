@@ -1,6 +1,6 @@
 //! One known result: what it is, from when to when it is valid, and who watches it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use syncline_client_protocol::{QueryId, QueryResult, RunId};
@@ -74,18 +74,30 @@ pub(super) struct RunFacts {
     pub(super) reads: ReadSet,
 }
 
+/// A result that several watched and that has ended.
+pub(super) struct Shared {
+    pub(super) key: QueryKey,
+    /// Under whom it is run again.
+    pub(super) identity: Identity,
+    /// They have been told, quietly, and are to be woken when there is a new result.
+    pub(super) watchers: Vec<Arc<dyn Watcher>>,
+}
+
 /// A result with its validity and its watchers.
 pub(super) struct Entry {
     pub(super) key: QueryKey,
     /// Whom it is valid for; `None` for everybody.
     pub(super) identity: Option<Identity>,
+    /// Who it was run under.
+    ran_under: Identity,
     pub(super) result: Arc<QueryResult>,
     failed: bool,
     expires_at_ns: Option<u64>,
     from: Timestamp,
     pub(super) until: Option<Ended>,
     pub(super) run: RunFacts,
-    watchers: HashMap<u64, (Arc<dyn Watcher>, QueryId)>,
+    /// In the order in which they came.
+    watchers: BTreeMap<u64, (Arc<dyn Watcher>, QueryId)>,
     next_watcher: u64,
 }
 
@@ -93,6 +105,7 @@ impl Entry {
     pub(super) fn new(
         key: QueryKey,
         identity: Option<Identity>,
+        ran_under: Identity,
         evaluated: Evaluated,
         until: Option<Ended>,
         before: Option<&Entry>,
@@ -112,13 +125,14 @@ impl Entry {
         Entry {
             key,
             identity,
+            ran_under,
             result: evaluated.result,
             failed: evaluated.failed,
             expires_at_ns: evaluated.expires_at_ns,
             from: evaluated.ts,
             until,
             run,
-            watchers: HashMap::new(),
+            watchers: BTreeMap::new(),
             next_watcher: 0,
         }
     }
@@ -130,24 +144,35 @@ impl Entry {
         valid && fresh && !self.failed
     }
 
-    /// Gives the result to a waiter, who from now on is told of its end: with the result when it has ended already.
-    pub(super) fn give(&mut self, id: EntryId, waiter: &Waiter) {
+    /// The result for a waiter, who from now on is told of its end: with the result when it has ended already.
+    pub(super) fn give(&mut self, id: EntryId, waiter: &Waiter) -> LiveEvent {
         let number = self.next_watcher;
         let watch = self.until.is_none().then_some(WatchHandle { entry: id, watcher: number });
         let (query, run) = (waiter.query, waiter.run);
-        let there = waiter.watcher.tell(LiveEvent::Done { query, run, result: self.result.clone(), watch });
-        if there && watch.is_some() {
+        if watch.is_some() {
             self.next_watcher += 1;
             self.watchers.insert(number, (waiter.watcher.clone(), query));
         }
+        LiveEvent::Done { query, run, result: self.result.clone(), watch }
     }
 
-    /// Ends its validity and tells those who watch.
-    pub(super) fn end(&mut self, ended: Ended) {
+    /// Ends its validity and tells those who watch: one who watches alone at once, several quietly, because it is run
+    /// again before they are woken.
+    pub(super) fn end(&mut self, ended: Ended) -> Option<Shared> {
         self.until = Some(ended);
-        for (watcher, query) in std::mem::take(&mut self.watchers).into_values() {
-            watcher.tell(LiveEvent::Invalidated { query });
+        let watchers = std::mem::take(&mut self.watchers);
+        if watchers.len() <= 1 {
+            for (watcher, query) in watchers.into_values() {
+                watcher.tell(LiveEvent::Invalidated { query });
+            }
+            return None;
         }
+        let tell = |(watcher, query): (Arc<dyn Watcher>, QueryId)| {
+            watcher.tell_quietly(LiveEvent::Invalidated { query });
+            watcher
+        };
+        let watchers = watchers.into_values().map(tell).collect();
+        Some(Shared { key: self.key.clone(), identity: self.ran_under.clone(), watchers })
     }
 
     pub(super) fn remove_watcher(&mut self, watcher: u64) {
@@ -175,6 +200,12 @@ mod tests {
             self.0.lock().unwrap().push(event);
             true
         }
+
+        fn tell_quietly(&self, event: LiveEvent) -> bool {
+            self.tell(event)
+        }
+
+        fn wake(&self) {}
     }
 
     /// In two events, a session could choose a timestamp between them at which the result is not true any more.
@@ -194,12 +225,14 @@ mod tests {
             took_ns: 0,
         };
         let key = QueryKey { path: "m:f".into(), args: "{}".into(), journal: None };
-        let mut entry = Entry::new(key, None, evaluated, Some(Ended { ts: Timestamp(2), by: None }), None);
+        let ended = Some(Ended { ts: Timestamp(2), by: None });
+        let mut entry = Entry::new(key, None, Identity::Anonymous, evaluated, ended, None);
         let told = Arc::new(Told::default());
         let waiter = Waiter { watcher: told.clone(), query: QueryId(0), run: RunId(0), identity: Identity::Anonymous };
-        entry.give(EntryId(0), &waiter);
+        let event = entry.give(EntryId(0), &waiter);
+        assert!(matches!(event, LiveEvent::Done { watch: None, .. }));
         entry.end(Ended { ts: Timestamp(3), by: None });
         let told = told.0.lock().unwrap();
-        assert!(matches!(told[..], [LiveEvent::Done { watch: None, .. }]), "{} events", told.len());
+        assert!(told.is_empty(), "{} events", told.len());
     }
 }

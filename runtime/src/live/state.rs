@@ -2,13 +2,14 @@
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use syncline_engine::{Commit, Subscriptions};
 use syncline_schema::Timestamp;
 
 use super::describe::Seen;
-use super::entry::{Ended, Entry, EntryId, Evaluated, Waiter, WatchHandle};
-use super::{LiveEvent, QueryKey};
+use super::entry::{Ended, Entry, EntryId, Evaluated, Shared, Waiter, WatchHandle};
+use super::{LiveEvent, QueryKey, Watcher};
 use crate::config::Config;
 use crate::executor::SystemError;
 use crate::identity::Identity;
@@ -16,8 +17,8 @@ use crate::system;
 
 /// What became of a request.
 pub(super) enum Answer {
-    /// The waiter has its result.
-    Told,
+    /// The waiter's result.
+    Known(LiveEvent),
     /// The waiter gets it from an evaluation that is under way.
     Joined,
     /// An evaluation is to be started.
@@ -39,13 +40,22 @@ impl Flight {
     }
 }
 
+/// Who waits for an evaluation.
+#[derive(Default)]
+struct Awaiting {
+    /// Those who asked for it.
+    waiters: Vec<Waiter>,
+    /// Those who will, and have not been woken yet.
+    asleep: Vec<Arc<dyn Watcher>>,
+}
+
 /// All results of one key.
 #[derive(Default)]
 struct Slot {
     /// A result per identity that it is valid for, and the one for everybody under `None`.
     entries: HashMap<Option<Identity>, EntryId>,
     /// Who waits for which evaluation under way.
-    flights: HashMap<(Timestamp, Option<Identity>), Vec<Waiter>>,
+    flights: HashMap<(Timestamp, Option<Identity>), Awaiting>,
     /// Whether the last run looked at the identity: then nobody waits for somebody else's.
     looks_at_identity: bool,
 }
@@ -85,13 +95,29 @@ impl State {
         self.published = ts;
     }
 
-    /// Ends the results that a commit touches.
-    pub(super) fn apply(&mut self, commit: &Commit) {
+    /// Ends the results that a commit touches. Puts those that are to be had [again](State::again) into `ended`.
+    pub(super) fn apply(&mut self, commit: &Commit, ended: &mut Vec<Shared>) {
         for id in self.subscriptions.affected(commit) {
             self.subscriptions.remove(&id);
             if let Some(entry) = self.entries.get_mut(&id) {
-                entry.end(Ended { ts: commit.ts, by: entry.run.reads.first_touched(commit) });
+                ended.extend(entry.end(Ended { ts: commit.ts, by: entry.run.reads.first_touched(commit) }));
                 self.make_idle(id);
+            }
+        }
+    }
+
+    /// Begins what several watched again, at the newest timestamp, before they are woken.
+    pub(super) fn again(&mut self, Shared { key, identity, mut watchers }: Shared) -> Option<(QueryKey, Flight)> {
+        let slot = self.slots.entry(key.clone()).or_default();
+        let flight = Flight { ts: self.published, identity, only_for_them: slot.looks_at_identity };
+        match slot.flights.entry(flight.place()) {
+            Occupied(mut awaiting) => {
+                awaiting.get_mut().asleep.append(&mut watchers);
+                None
+            }
+            Vacant(place) => {
+                place.insert(Awaiting { waiters: Vec::new(), asleep: watchers });
+                Some((key, flight))
             }
         }
     }
@@ -100,7 +126,9 @@ impl State {
     pub(super) fn end_all(&mut self) {
         for (id, entry) in &mut self.entries {
             self.subscriptions.remove(id);
-            entry.end(Ended { ts: self.published, by: None });
+            if let Some(shared) = entry.end(Ended { ts: self.published, by: None }) {
+                shared.watchers.iter().for_each(|watcher| watcher.wake());
+            }
         }
     }
 
@@ -112,18 +140,17 @@ impl State {
         for whose in [None, Some(waiter.identity.clone())] {
             let Some(id) = slot.entries.get(&whose) else { continue };
             if let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.serves(ts, now_ns)) {
-                entry.give(*id, &waiter);
-                return Answer::Told;
+                return Answer::Known(entry.give(*id, &waiter));
             }
         }
         let flight = Flight { ts, identity: waiter.identity.clone(), only_for_them: slot.looks_at_identity };
         match slot.flights.entry(flight.place()) {
-            Occupied(mut waiters) => {
-                waiters.get_mut().push(waiter);
+            Occupied(mut awaiting) => {
+                awaiting.get_mut().waiters.push(waiter);
                 Answer::Joined
             }
             Vacant(place) => {
-                place.insert(vec![waiter]);
+                place.insert(Awaiting { waiters: vec![waiter], asleep: Vec::new() });
                 Answer::Start(flight)
             }
         }
@@ -142,7 +169,7 @@ impl State {
         let Some(slot) = self.slots.get_mut(key) else { return Vec::new() };
         let looked = evaluated.observed_identity;
         slot.looks_at_identity = looked;
-        let waiters = slot.flights.remove(&flight.place()).unwrap_or_default();
+        let Awaiting { waiters, asleep } = slot.flights.remove(&flight.place()).unwrap_or_default();
         let (theirs, others): (Vec<_>, Vec<_>) =
             waiters.into_iter().partition(|waiter| !looked || waiter.identity == flight.identity);
         let again = requeue(slot, flight.ts, others);
@@ -155,25 +182,36 @@ impl State {
             self.subscriptions.register(id, &evaluated.reads);
         }
         let before = replaced.and_then(|old| self.entries.get(&old));
-        let mut entry = Entry::new(key.clone(), valid_for, evaluated, touched, before);
+        let mut entry = Entry::new(key.clone(), valid_for, flight.identity.clone(), evaluated, touched, before);
         if let Some(old) = replaced {
             self.supersede(old);
         }
         for waiter in &theirs {
-            entry.give(id, waiter);
+            let event = entry.give(id, waiter);
+            if let LiveEvent::Done { watch: Some(watch), .. } = &event {
+                let number = watch.watcher;
+                if !waiter.watcher.tell(event) {
+                    entry.remove_watcher(number);
+                }
+            } else {
+                waiter.watcher.tell(event);
+            }
         }
         let watched = entry.n_watchers() > 0;
         self.entries.insert(id, entry);
         if !watched {
             self.make_idle(id);
         }
+        asleep.iter().for_each(|watcher| watcher.wake());
         again
     }
 
     /// Tells the waiters of an evaluation that it could not be done.
     pub(super) fn fail(&mut self, key: &QueryKey, flight: &Flight, error: &SystemError) {
         let Some(slot) = self.slots.get_mut(key) else { return };
-        for Waiter { watcher, query, run, .. } in slot.flights.remove(&flight.place()).unwrap_or_default() {
+        let Awaiting { waiters, asleep } = slot.flights.remove(&flight.place()).unwrap_or_default();
+        asleep.iter().for_each(|watcher| watcher.wake());
+        for Waiter { watcher, query, run, .. } in waiters {
             watcher.tell(match error {
                 SystemError::OutOfRetention => LiveEvent::TooOld { query, run },
                 error => LiveEvent::Failed(error.clone()),
@@ -247,9 +285,9 @@ fn requeue(slot: &mut Slot, ts: Timestamp, waiters: Vec<Waiter>) -> Vec<Flight> 
     for waiter in waiters {
         let flight = Flight { ts, identity: waiter.identity.clone(), only_for_them: true };
         match slot.flights.entry(flight.place()) {
-            Occupied(mut waiters) => waiters.get_mut().push(waiter),
+            Occupied(mut awaiting) => awaiting.get_mut().waiters.push(waiter),
             Vacant(place) => {
-                place.insert(vec![waiter]);
+                place.insert(Awaiting { waiters: vec![waiter], asleep: Vec::new() });
                 started.push(flight);
             }
         }

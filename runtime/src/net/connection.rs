@@ -15,10 +15,11 @@ use syncline_client_protocol::{
 };
 use syncline_engine::{Pin, RequestKey};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::authenticate::Verified;
 use super::host::Host;
+use super::inbox::{Inbox, Notes, inbox};
 use super::lane::{Done, Lane};
 use super::stopped;
 use super::transport::{SocketEvent, Transport};
@@ -44,25 +45,6 @@ pub(super) enum Note {
     TakenOver,
 }
 
-/// How others reach a session.
-///
-/// Not bounded by a capacity of its own: each query in the set has at most one event of each kind under way, each
-/// request one answer, and both are bounded by the session's limits. A sender can therefore never be made to wait.
-#[derive(Clone)]
-pub(super) struct Inbox(mpsc::UnboundedSender<Note>);
-
-impl Inbox {
-    pub(super) fn put(&self, note: Note) -> bool {
-        self.0.send(note).is_ok()
-    }
-}
-
-impl Watcher for Inbox {
-    fn tell(&self, event: LiveEvent) -> bool {
-        self.put(Note::Live(event))
-    }
-}
-
 /// An admin key that a session goes on by.
 struct HeldKey {
     key: Arc<str>,
@@ -82,7 +64,7 @@ pub(super) struct Connection<S> {
     transport: Transport<S>,
     inbox: Inbox,
     lane: Lane,
-    notes: mpsc::UnboundedReceiver<Note>,
+    notes: Notes,
     watcher: Arc<dyn Watcher>,
     watches: HashMap<QueryId, Watch>,
     /// Every identity this socket had, by its key: requests keep the one they arrived under.
@@ -105,14 +87,13 @@ pub(super) struct Connection<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(host: Arc<Host>, transport: Transport<S>, config: SessionConfig) -> Self {
-        let (sender, notes) = mpsc::unbounded_channel();
-        let inbox = Inbox(sender);
+        let (inbox, notes) = inbox();
         let published = host.live.published();
         Connection {
             session: Session::new(config, host.now()),
             transport,
             watcher: Arc::new(inbox.clone()),
-            lane: Lane::new(host.executor.clone(), host.lanes.clone(), inbox.clone()),
+            lane: Lane::new(host.executor.clone(), host.lanes.clone(), inbox.clone(), published.clone()),
             inbox,
             notes,
             watches: HashMap::new(),
@@ -177,9 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 event = self.transport.event() => {
                     if !self.take(event) { return; }
                 }
-                note = self.notes.recv() => {
-                    if let Some(note) = note { self.take_note(note); }
-                }
+                note = self.notes.next() => self.take_note(note),
                 changed = self.published.changed(), if self.waits_for_published() => {
                     if changed.is_err() { return; }
                     self.take_published();
@@ -193,6 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.linger().await;
                 return;
             }
+            self.lane.hurry(self.session.holds_mutations_back());
         }
     }
 
@@ -227,6 +207,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.take_notes();
+        if self.lane.is_busy() {
+            self.take_mutations();
+        }
         if self.waits_for_published() && self.published.has_changed().unwrap_or(false) {
             self.take_published();
         }
@@ -234,11 +217,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn waits_for_published(&self) -> bool {
-        self.target.is_some() || self.awaited.is_some()
+        self.target.is_some() || self.awaited.is_some() || self.lane.is_busy()
     }
 
     fn take_notes(&mut self) {
-        while let Ok(note) = self.notes.try_recv() {
+        while let Some(note) = self.notes.try_next() {
             self.take_note(note);
         }
     }
@@ -419,7 +402,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let identity = self.identity(identity);
                     let at = self.at.clone().expect("queries run at the target that was chosen last");
                     debug_assert_eq!(at.ts().0, ts.0, "the target is kept until all its queries have run");
-                    self.host.live.request(&self.watcher, Request { query, run, key, identity, at, again });
+                    let request = Request { query, run, key, identity, at, again };
+                    if let Some(event) = self.host.live.request(&self.watcher, request) {
+                        self.take_live(event);
+                    }
                 }
                 Output::DropQuery { query } => self.give_up(query),
                 Output::RunMutation { request, call, identity, session } => {

@@ -10,7 +10,8 @@ use syncline_schema::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::authenticate::{Authenticator, Checked, Credential, Verified};
-use super::connection::{Inbox, Note};
+use super::connection::Note;
+use super::inbox::Inbox;
 use super::http::HttpError;
 use super::lane::Lanes;
 use crate::clock::{Clock, Timer};

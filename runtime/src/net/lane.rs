@@ -13,19 +13,20 @@
 //! client that has forty in flight.
 
 use std::collections::{HashMap, VecDeque};
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
 use syncline_client_protocol::RequestId;
+use tokio::sync::watch;
 
-use super::connection::{Inbox, Note};
+use super::connection::Note;
+use super::inbox::Inbox;
 use crate::executor::{Behind, Call, Executor, MutationRun, StandsOn, SystemError};
+use crate::live::Published;
 use crate::request::RequestToken;
 
-/// The session is told of so many mutations together: to wake it for each costs as much as a short mutation. Its
-/// client gets no answer sooner, because that waits for the disk.
+/// A session that has more mutations than it could hand over is told of so many together: to wake it for each costs as
+/// much as a short mutation.
 const TOLD_AT_ONCE_MAX: usize = 16;
 
 /// The lanes of all sessions that have called a mutation and have a socket.
@@ -38,10 +39,16 @@ pub(super) struct Lane {
     lanes: Arc<Lanes>,
     session: Option<[u8; 16]>,
     shared: Arc<Shared>,
+    /// Mutations pushed and not taken when they were done.
+    n_under_way: usize,
 }
 
 struct Shared {
     inbox: Inbox,
+    /// How far the store is durable: as long as it is not as far as a mutation, its session waits for that.
+    published: watch::Receiver<Published>,
+    /// The session has more mutations, which it hands over when these have committed.
+    is_hurried: AtomicBool,
     queue: Mutex<Queue>,
     /// Held by the task that runs mutations.
     turn: tokio::sync::Mutex<()>,
@@ -103,17 +110,26 @@ impl Lanes {
 }
 
 impl Lane {
-    pub(super) fn new(executor: Executor, lanes: Arc<Lanes>, inbox: Inbox) -> Self {
+    pub(super) fn new(
+        executor: Executor,
+        lanes: Arc<Lanes>,
+        inbox: Inbox,
+        published: watch::Receiver<Published>,
+    ) -> Self {
         let shared = Shared {
             inbox,
+            published,
+            is_hurried: AtomicBool::default(),
             queue: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             committing: AtomicBool::default(),
         };
-        Lane { executor, lanes, session: None, shared: Arc::new(shared) }
+        Lane { executor, lanes, session: None, shared: Arc::new(shared), n_under_way: 0 }
     }
 
-    /// Runs a mutation when those before it have ended; its answer goes to the inbox.
+    /// Runs a mutation when those before it have ended. The inbox is told when it is done and something can be made of
+    /// that: an answer has to wait for the disk, so that is mostly when more has become durable, which the session
+    /// has to wait for as long as the lane [is busy](Lane::is_busy).
     pub(super) fn push(&mut self, request: RequestId, call: Call) {
         let session = call.once.map(|key| key.session);
         if session != self.session {
@@ -124,6 +140,7 @@ impl Lane {
             self.shared.inbox.put(Note::TakenOver);
             return;
         }
+        self.n_under_way += 1;
         queue.waiting.push_back((request, call));
         if std::mem::replace(&mut queue.is_served, true) {
             return;
@@ -139,8 +156,20 @@ impl Lane {
     }
 
     /// What became of mutations since this was asked last, in their order.
-    pub(super) fn take_done(&self) -> Vec<Done> {
-        std::mem::take(&mut lock(&self.shared.queue).done)
+    pub(super) fn take_done(&mut self) -> Vec<Done> {
+        let done = std::mem::take(&mut lock(&self.shared.queue).done);
+        self.n_under_way = self.n_under_way.saturating_sub(done.len());
+        done
+    }
+
+    /// Whether there are mutations that are not among those done.
+    pub(super) fn is_busy(&self) -> bool {
+        self.n_under_way > 0
+    }
+
+    /// Says whether the session has more mutations than it has handed over.
+    pub(super) fn hurry(&self, is_hurried: bool) {
+        self.shared.is_hurried.store(is_hurried, Ordering::Relaxed);
     }
 
     /// Whether all that this lane has committed is among those done, or was before. If not, the inbox is told when it
@@ -189,38 +218,33 @@ impl Shared {
         }
         let mut told_ms = executor.now_ms();
         while let Some((request, call, before)) = self.next() {
-            let mut running = pin!(executor.mutation_behind(&call, Behind { before, committing: &self.committing }));
-            let ran = match futures::poll!(running.as_mut()) {
-                Poll::Ready(ran) => ran,
-                Poll::Pending => {
-                    self.tell();
-                    running.await
-                }
-            };
-            let is_due = self.note(Done { request, token: call.request, ran });
-            let now_ms = executor.now_ms();
-            if is_due || now_ms > told_ms {
-                self.tell();
-                told_ms = now_ms;
+            let ran = executor.mutation_behind(&call, Behind { before, committing: &self.committing }).await;
+            let (must_tell, n_untold) = self.note(Done { request, token: call.request, ran });
+            let is_hurried = self.is_hurried.load(Ordering::Relaxed);
+            if must_tell || (is_hurried && (n_untold >= TOLD_AT_ONCE_MAX || executor.now_ms() > told_ms)) {
+                self.inbox.put(Note::MutationsDone);
+                told_ms = executor.now_ms();
             }
         }
-        self.tell();
-    }
-
-    /// Keeps what became of a mutation, and returns whether the session is to be told now: it waits for this one, or
-    /// there are enough.
-    fn note(&self, done: Done) -> bool {
-        let mut queue = lock(&self.queue);
-        queue.note(&done.ran);
-        queue.done.push(done);
-        self.committing.store(false, Ordering::SeqCst);
-        std::mem::take(&mut queue.is_awaited) || queue.done.len() >= TOLD_AT_ONCE_MAX
-    }
-
-    fn tell(&self) {
-        if !lock(&self.queue).done.is_empty() {
+        if self.is_hurried.load(Ordering::Relaxed) {
             self.inbox.put(Note::MutationsDone);
         }
+    }
+
+    /// Keeps what became of a mutation. Returns whether the session must be told of it, because it asked for that or
+    /// because nothing else will wake it, and of how many it has not been told.
+    fn note(&self, done: Done) -> (bool, usize) {
+        let mut queue = lock(&self.queue);
+        queue.note(&done.ran);
+        let waits_for = done.ran.as_ref().ok().map(MutationRun::stands_on);
+        queue.done.push(done);
+        self.committing.store(false, Ordering::SeqCst);
+        let is_awaited = std::mem::take(&mut queue.is_awaited);
+        let n_untold = queue.done.len();
+        drop(queue);
+        // Looked at behind the push: what is published from here on wakes the session, and it finds this.
+        let published = self.published.borrow();
+        (is_awaited || !waits_for.is_some_and(|on| on.waits_for(published.at.ts(), published.generation)), n_untold)
     }
 
     fn next(&self) -> Option<(RequestId, Call, Option<StandsOn>)> {

@@ -15,6 +15,9 @@ use crate::field_type::FieldType;
 /// Levels of arrays and objects that are followed. Deeper texts are left to `serde_json`, which has the same limit.
 const DEPTH_MAX: usize = 128;
 
+/// Bytes of a string that are looked at one by one: most strings are names and end before.
+const SHORT_MAX: usize = 16;
+
 /// Doubles hold all whole numbers of so many digits.
 const EXACT_DIGITS_MAX: usize = 15;
 
@@ -92,17 +95,32 @@ impl<'de> Reader<'de> {
     /// Reads a string; borrowed unless it has escapes.
     fn string(&mut self) -> Result<Text<'de>> {
         self.expect(b'"')?;
-        let rest = &self.text[self.at..];
-        let len = memchr2(b'"', b'\\', rest.as_bytes()).ok_or(GivenUp)?;
-        if rest.as_bytes()[len] == b'\\' {
-            return self.escaped_string(self.at - 1);
+        let (start, bytes) = (self.at, self.text.as_bytes());
+        loop {
+            match *bytes.get(self.at).ok_or(GivenUp)? {
+                b'"' => break,
+                b'\\' => return self.escaped_string(start - 1),
+                0..0x20 => return Err(GivenUp),
+                _ => self.at += 1,
+            }
+            if self.at - start == SHORT_MAX {
+                self.end_of_long_string()?;
+            }
         }
-        let text = &rest[..len];
-        if text.bytes().any(|byte| byte < 0x20) {
+        let text = &self.text[start..self.at];
+        self.at += 1;
+        Ok(Text::Borrowed(text))
+    }
+
+    /// Goes to the quote or escape that comes next.
+    fn end_of_long_string(&mut self) -> Result<()> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let len = memchr2(b'"', b'\\', rest).ok_or(GivenUp)?;
+        if rest[..len].iter().any(|byte| *byte < 0x20) {
             return Err(GivenUp);
         }
-        self.at += len + 1;
-        Ok(Text::Borrowed(text))
+        self.at += len;
+        Ok(())
     }
 
     fn escaped_string(&mut self, start: usize) -> Result<Text<'de>> {
@@ -332,9 +350,29 @@ mod tests {
     #[test]
     fn what_programs_write_is_taken() {
         for text in [
-            "null", "true", "false", "0", "-0", "-0.0", "12.5", "1e3", "1E+3", "2.5e-7", "123456789012345678", "\"\"",
-            "\"a b\"", "\"\\n\\u00e4\\\\\"", "[]", "{}", "[1,[2],{\"a\":[null]}]", "{\"$integer\":\"AQAAAAAAAAA=\"}",
-            "{\"a\":1.0,\"b\":\"c\",\"d\":{}}", "1700000000000.1234", "9007199254740993", "0.1", "0.000001",
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "-0.0",
+            "12.5",
+            "1e3",
+            "1E+3",
+            "2.5e-7",
+            "123456789012345678",
+            "\"\"",
+            "\"a b\"",
+            "\"\\n\\u00e4\\\\\"",
+            "[]",
+            "{}",
+            "[1,[2],{\"a\":[null]}]",
+            "{\"$integer\":\"AQAAAAAAAAA=\"}",
+            "{\"a\":1.0,\"b\":\"c\",\"d\":{}}",
+            "1700000000000.1234",
+            "9007199254740993",
+            "0.1",
+            "0.000001",
         ] {
             assert!(agrees(text), "{text}");
         }
@@ -343,9 +381,36 @@ mod tests {
     #[test]
     fn what_is_wrong_or_rare_is_given_up() {
         for text in [
-            "", "nul", "truee", "01", "1.", ".5", "+1", "-", "1e", "1e999", "inf", "NaN", "\"", "\"\\\"", "\"\n\"",
-            "\"\\x\"", "[", "[1,]", "[,1]", "[1 ]", " 1", "1 ", "{\"a\"}", "{\"a\":}", "{,}", "{\"a\":1,}", "{a:1}",
-            "[1}", "{\"a\":1]", "{\"\\n\":1}",
+            "",
+            "nul",
+            "truee",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "-",
+            "1e",
+            "1e999",
+            "inf",
+            "NaN",
+            "\"",
+            "\"\\\"",
+            "\"\n\"",
+            "\"\\x\"",
+            "[",
+            "[1,]",
+            "[,1]",
+            "[1 ]",
+            " 1",
+            "1 ",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{,}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "[1}",
+            "{\"a\":1]",
+            "{\"\\n\":1}",
         ] {
             assert!(read::<Value>(text).is_err(), "{text}");
         }

@@ -25,17 +25,26 @@ struct Step {
     limit: usize,
 }
 
-/// A document on its way to the caller, with its key.
-struct Row {
-    key: Arc<[u8]>,
-    id: InternalId,
-    stored: Stored,
+/// Documents on their way to the caller, and how much they are.
+#[derive(Default)]
+struct Rows {
+    batch: Batch,
+    bytes: u64,
+    key_bytes: u64,
+}
+
+impl Rows {
+    fn push(&mut self, key: Arc<[u8]>, id: DocumentId, stored: &Stored) {
+        self.bytes += u64::from(stored.size);
+        self.key_bytes += key.len() as u64;
+        self.batch.rows.push((key, document(id, stored)));
+    }
 }
 
 /// What memory made of a step.
 enum Attempt {
-    /// All of it, and whether the end of the interval was reached.
-    Complete(Vec<Row>, bool),
+    /// All of it.
+    Complete(Rows),
     /// Memory does not know what lies here.
     Gap(Gap),
     /// Memory knows which documents, but not them.
@@ -54,10 +63,10 @@ impl Transaction {
             let stored = write.new.clone();
             return Reply::now(self.deliver(&mut state, &table, id, stored));
         }
-        drop(state);
         if let Some(found) = self.find_in_memory(&table, id.internal) {
-            return Reply::now(self.deliver(&mut self.state(), &table, id, found));
+            return Reply::now(self.deliver(&mut state, &table, id, found));
         }
+        drop(state);
         let this = self.strong();
         Reply::Later(Box::pin(async move {
             let _loading = Loading::begin(&this.shared);
@@ -81,9 +90,12 @@ impl Transaction {
     ) -> Result<Option<Document>, DbError> {
         self.check_kept(state)?;
         let Some(stored) = stored else { return Ok(None) };
-        let key_bytes = id.internal.0.len();
-        self.count_read(state, &stored, key_bytes, || format!("`get` from table `{}`", table.name))?;
-        Ok(Some(document(id, stored)))
+        let usage = &mut state.usage;
+        usage.documents_read += 1;
+        usage.bytes_read += u64::from(stored.size);
+        usage.index_bytes_read += id.internal.0.len() as u64;
+        self.check_read(state, || format!("`get` from table `{}`", table.name))?;
+        Ok(Some(document(id, &stored)))
     }
 
     /// What memory knows of a document at the snapshot; `None` when the base must be asked.
@@ -96,20 +108,23 @@ impl Transaction {
     }
 
     pub(super) fn scan_index(&self, scan: &Scan<'_>) -> Reply<Batch> {
-        let step = match self.resolve(scan) {
+        let mut state = self.state();
+        let step = match self.resolve(&mut state, scan) {
             Ok(Some(step)) => step,
             Ok(None) => return Reply::now(Ok(Batch { rows: Vec::new(), done: true })),
             Err(error) => return Reply::now(Err(error)),
         };
-        if let Attempt::Complete(rows, done) = self.attempt(&step) {
-            return Reply::now(self.finish(step, rows, done));
+        if let Attempt::Complete(rows) = self.attempt(&state, &step) {
+            return Reply::now(self.finish(&mut state, step, rows));
         }
+        drop(state);
         let this = self.strong();
         Reply::Later(Box::pin(async move {
             let _loading = Loading::begin(&this.shared);
             loop {
-                let loaded = match this.attempt(&step) {
-                    Attempt::Complete(rows, done) => return this.finish(step, rows, done),
+                let attempt = this.attempt(&this.state(), &step);
+                let loaded = match attempt {
+                    Attempt::Complete(rows) => return this.finish(&mut this.state(), step, rows),
                     Attempt::Gap(gap) => {
                         this.shared.load_gap(&step.table, step.index.index, &gap, step.order, step.limit).await
                     }
@@ -121,8 +136,8 @@ impl Transaction {
     }
 
     /// `None` for a table that does not exist, and for an interval without keys.
-    fn resolve(&self, scan: &Scan<'_>) -> Result<Option<Step>, DbError> {
-        let table = self.table_named(&mut self.state(), scan.table);
+    fn resolve(&self, state: &mut TxState, scan: &Scan<'_>) -> Result<Option<Step>, DbError> {
+        let table = self.table_named(state, scan.table);
         let Some(table) = table else {
             return match scan.index {
                 BY_ID | BY_CREATION_TIME => Ok(None),
@@ -137,15 +152,14 @@ impl Transaction {
     }
 
     /// Reads a step from memory, with the transaction's own writes in their places.
-    fn attempt(&self, step: &Step) -> Attempt {
-        let state = self.state();
+    fn attempt(&self, state: &TxState, step: &Step) -> Attempt {
         let space = step.table.memory.read();
         let mut merge = Merge::new(step, &state.writes);
         let interval = (&step.interval.start[..], step.interval.end.as_deref());
         let walk = if step.index.index == IndexId::BY_ID {
             space.documents.walk(interval, step.order, self.snapshot, |key, stored| {
                 let id = key.id();
-                merge.visit(&id.0, id, |_| Some((step.row_key(id), stored.clone())))
+                merge.visit(&id.0, id, |_| Some((step.row_key(id), stored)))
             })
         } else if let Some(index) = space.index(step.index.index) {
             index.entries.walk(interval, step.order, self.snapshot, |key, id| {
@@ -161,9 +175,14 @@ impl Transaction {
     }
 
     /// The document that an index entry leads to; `None` when memory lacks it, which is noted.
-    fn document_of_entry(&self, space: &TableSpace, id: InternalId, missing: &mut Vec<InternalId>) -> Option<Stored> {
+    fn document_of_entry<'a>(
+        &self,
+        space: &'a TableSpace,
+        id: InternalId,
+        missing: &mut Vec<InternalId>,
+    ) -> Option<&'a Stored> {
         match space.documents.get(&id.into(), self.snapshot) {
-            Known::Present(stored) => Some(stored.clone()),
+            Known::Present(stored) => Some(stored),
             // An entry without its document: only in a damaged base.
             Known::Absent => None,
             Known::Unknown => {
@@ -174,19 +193,18 @@ impl Transaction {
     }
 
     /// Notes what was read, counts it and hands it out.
-    fn finish(&self, step: Step, rows: Vec<Row>, done: bool) -> Result<Batch, DbError> {
-        let mut state = self.state();
-        self.check_kept(&mut state)?;
-        let last = rows.last().map(|row| if step.is_by_id() { &row.id.0[..] } else { &row.key[..] });
-        state.reads.range(step.index, range::read_up_to(step.interval, step.order, last, done));
+    fn finish(&self, state: &mut TxState, step: Step, rows: Rows) -> Result<Batch, DbError> {
+        self.check_kept(state)?;
+        let Rows { batch, bytes, key_bytes } = rows;
+        let last = batch.rows.last();
+        let last = last.map(|(key, document)| if step.is_by_id() { &document.id.internal.0[..] } else { &key[..] });
+        state.reads.range(step.index, range::read_up_to(step.interval, step.order, last, batch.done));
         let place = || format!("the index `{}.{}`", step.table.name, step.table.index_name(step.index.index));
-        self.check_intervals(&state, place)?;
-        let mut batch = Batch { rows: Vec::with_capacity(rows.len()), done };
-        for row in rows {
-            self.count_read(&mut state, &row.stored, row.key.len(), place)?;
-            let id = DocumentId { table: step.index.table, internal: row.id };
-            batch.rows.push((row.key, document(id, row.stored)));
-        }
+        self.check_intervals(state, place)?;
+        state.usage.documents_read += batch.rows.len() as u64;
+        state.usage.bytes_read += bytes;
+        state.usage.index_bytes_read += key_bytes;
+        self.check_read(state, place)?;
         Ok(batch)
     }
 
@@ -198,17 +216,8 @@ impl Transaction {
         Err(read_limit("TooManyReads", &format!("{max} index intervals"), &place()))
     }
 
-    fn count_read(
-        &self,
-        state: &mut TxState,
-        stored: &Stored,
-        key_bytes: usize,
-        place: impl FnOnce() -> String,
-    ) -> Result<(), DbError> {
+    fn check_read(&self, state: &TxState, place: impl FnOnce() -> String) -> Result<(), DbError> {
         let limits = &self.shared.config.limits;
-        state.usage.documents_read += 1;
-        state.usage.bytes_read += u64::from(stored.size);
-        state.usage.index_bytes_read += key_bytes as u64;
         if state.usage.documents_read > limits.documents_read_max {
             let limit = format!("{} documents", limits.documents_read_max);
             return Err(read_limit("TooManyDocumentsRead", &limit, &place()));
@@ -229,8 +238,9 @@ fn read_limit(code: &'static str, limit: &str, place: &str) -> DbError {
     DbError::refused(code, text)
 }
 
-fn document(id: DocumentId, stored: Stored) -> Document {
-    Document { id, creation_time: stored.creation_time, json: stored.json, fields_at: stored.head_len as usize }
+fn document(id: DocumentId, stored: &Stored) -> Document {
+    let Stored { creation_time, json, head_len, .. } = stored;
+    Document { id, creation_time: *creation_time, json: json.clone(), fields_at: *head_len as usize }
 }
 
 impl Step {
@@ -252,7 +262,7 @@ struct Merge<'a> {
     writes: &'a Writes,
     /// Documents that the transaction wrote and that lie in the interval, in the order of the step.
     own: Peekable<IntoIter<OwnRow<'a>>>,
-    rows: Vec<Row>,
+    rows: Rows,
     missing: Vec<InternalId>,
 }
 
@@ -265,11 +275,11 @@ impl<'a> Merge<'a> {
                 own.reverse();
             }
         }
-        Merge { step, writes, own: own.into_iter().peekable(), rows: Vec::new(), missing: Vec::new() }
+        Merge { step, writes, own: own.into_iter().peekable(), rows: Rows::default(), missing: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
-        self.rows.len() + self.missing.len() >= self.step.limit
+        self.rows.batch.rows.len() + self.missing.len() >= self.step.limit
     }
 
     /// Takes own rows as long as `is_due` says so of their keys.
@@ -277,20 +287,19 @@ impl<'a> Merge<'a> {
         while !self.is_full()
             && let Some((key, write)) = self.own.next_if(|(key, _)| is_due(key))
         {
-            if let Some(stored) = write.new.clone() {
-                let id = write.id.internal;
-                let key = if self.step.is_by_id() { self.step.row_key(id) } else { key };
-                self.rows.push(Row { key, id, stored });
+            if let Some(stored) = &write.new {
+                let key = if self.step.is_by_id() { self.step.row_key(write.id.internal) } else { key };
+                self.rows.push(key, write.id, stored);
             }
         }
     }
 
     /// A row of the snapshot; `make` gives its key and document.
-    fn visit(
+    fn visit<'s>(
         &mut self,
         key: &[u8],
         id: InternalId,
-        make: impl FnOnce(&mut Vec<InternalId>) -> Option<(Arc<[u8]>, Stored)>,
+        make: impl FnOnce(&mut Vec<InternalId>) -> Option<(Arc<[u8]>, &'s Stored)>,
     ) -> ControlFlow<()> {
         if self.own.peek().is_some() {
             match self.step.order {
@@ -301,10 +310,10 @@ impl<'a> Merge<'a> {
         if self.is_full() {
             return ControlFlow::Break(());
         }
-        let written = !self.writes.is_empty()
-            && self.writes.get(&DocumentId { table: self.step.index.table, internal: id }).is_some();
+        let id = DocumentId { table: self.step.index.table, internal: id };
+        let written = !self.writes.is_empty() && self.writes.get(&id).is_some();
         if !written && let Some((key, stored)) = make(&mut self.missing) {
-            self.rows.push(Row { key, id, stored });
+            self.rows.push(key, id, stored);
         }
         if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -327,6 +336,7 @@ impl<'a> Merge<'a> {
                 false
             }
         };
-        if self.missing.is_empty() { Attempt::Complete(self.rows, done) } else { Attempt::Missing(self.missing) }
+        self.rows.batch.done = done;
+        if self.missing.is_empty() { Attempt::Complete(self.rows) } else { Attempt::Missing(self.missing) }
     }
 }
