@@ -83,14 +83,32 @@ pub(super) struct Connection<S> {
     /// Transitions handed over since the last flush.
     unwritten_transitions: usize,
     closing: bool,
+    /// When what is being dealt with has happened.
+    now: Now,
 }
+
+/// What a turn begins with.
+enum Happened {
+    Stop,
+    Tick,
+    Socket(SocketEvent),
+    Note(Note),
+    /// Whether the store is still there.
+    Published(bool),
+}
+
+/// How often a session looks whether its peer still takes bytes, at least. Source: ours; a part of
+/// `socket_write_stall_max`.
+const LOOK_EVERY_MS: u64 = 10_000;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(host: Arc<Host>, transport: Transport<S>, config: SessionConfig) -> Self {
         let (inbox, notes) = inbox();
         let published = host.live.published();
+        let now = host.now();
         Connection {
-            session: Session::new(config, host.now()),
+            session: Session::new(config, now),
+            now,
             transport,
             watcher: Arc::new(inbox.clone()),
             lane: Lane::new(host.executor.clone(), host.lanes.clone(), inbox.clone(), published.clone()),
@@ -114,8 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) async fn run(mut self) {
         self.transport.send_ping();
         self.serve().await;
-        let now = self.now();
-        self.session.handle(now, Input::PeerClosed);
+        self.session.handle(self.now, Input::PeerClosed);
         // In an order that does not depend on chance: what is given up last is kept longest.
         let mut watches: Vec<_> = self.watches.drain().collect();
         watches.sort_unstable_by_key(|(query, _)| *query);
@@ -128,41 +145,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let host = self.host.clone();
         let sleep = |duration| host.timer.sleep(duration);
         let mut timer = sleep(Duration::ZERO);
-        let mut ping = sleep(host.config.websocket_ping_every);
+        let ping_every_ms = u64::try_from(host.config.websocket_ping_every.as_millis()).unwrap_or(u64::MAX);
+        let mut ping_at_ms = self.now.monotonic_ms.saturating_add(ping_every_ms);
         let mut stopping = self.host.stopping.clone();
-        let mut stall = Stall::new(self.now().monotonic_ms);
+        let mut stall = Stall::new(self.now.monotonic_ms);
         loop {
             // In a fixed order, which a simulation repeats. Nobody starves: what is rare comes first, and whatever
             // happened, all that has come meanwhile is taken behind it.
-            tokio::select! {
+            let happened = tokio::select! {
                 biased;
-                () = stopped(&mut stopping), if !self.closing => {
+                () = stopped(&mut stopping), if !self.closing => Happened::Stop,
+                () = &mut timer => Happened::Tick,
+                event = self.transport.event() => Happened::Socket(event),
+                note = self.notes.next() => Happened::Note(note),
+                changed = self.published.changed(), if self.waits_for_published() => Happened::Published(changed.is_ok()),
+            };
+            self.now = host.now();
+            match happened {
+                Happened::Stop => {
                     self.closing = true;
-                    let now = self.now();
-                    self.session.handle(now, Input::SystemFailure(SystemFailure::Shutdown));
+                    self.transport.look_again();
+                    self.session.handle(self.now, Input::SystemFailure(SystemFailure::Shutdown));
                 }
-                () = &mut timer => {
-                    let now = self.now();
-                    self.session.handle(now, Input::Tick);
-                    if stall.is_over(&self.transport, now.monotonic_ms, host.config.socket_write_stall_max) {
+                Happened::Tick => {
+                    let now_ms = self.now.monotonic_ms;
+                    self.transport.look_again();
+                    self.session.handle(self.now, Input::Tick);
+                    if stall.is_over(&self.transport, now_ms, host.config.socket_write_stall_max) {
                         tracing::info!("a socket was dropped: its peer takes no bytes");
                         return;
                     }
-                    let wake = self.session.deadline().unwrap_or(u64::MAX).min(now.monotonic_ms + 10_000);
-                    timer = sleep(Duration::from_millis(wake.saturating_sub(now.monotonic_ms).max(1)));
+                    if now_ms >= ping_at_ms {
+                        self.transport.send_ping();
+                        ping_at_ms = now_ms.saturating_add(ping_every_ms);
+                    }
+                    let wake = self.session.deadline().unwrap_or(u64::MAX).min(ping_at_ms).min(now_ms + LOOK_EVERY_MS);
+                    timer = sleep(Duration::from_millis(wake.saturating_sub(now_ms).max(1)));
                 }
-                () = &mut ping => {
-                    self.transport.send_ping();
-                    ping = sleep(host.config.websocket_ping_every);
+                Happened::Socket(event) => {
+                    if !self.take(event) {
+                        return;
+                    }
                 }
-                event = self.transport.event() => {
-                    if !self.take(event) { return; }
-                }
-                note = self.notes.next() => self.take_note(note),
-                changed = self.published.changed(), if self.waits_for_published() => {
-                    if changed.is_err() { return; }
-                    self.take_published();
-                }
+                Happened::Note(note) => self.take_note(note),
+                Happened::Published(true) => self.take_published(),
+                // The server is gone.
+                Happened::Published(false) => return,
             }
             if !self.drain().await {
                 return;
@@ -176,13 +204,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn now(&self) -> Now {
-        self.host.now()
-    }
-
     /// Hands one event of the socket to the session; `false` when the socket has ended.
     fn take(&mut self, event: SocketEvent) -> bool {
-        let now = self.now();
+        let now = self.now;
         match event {
             SocketEvent::Text(text) => self.session.handle(now, Input::Frame(&text)),
             SocketEvent::Binary => self.session.handle(now, Input::BinaryFrame),
@@ -237,14 +261,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Note::ActionDone { request, token, ran } => self.take_action(request, &token, ran),
             Note::TakenOver => {
                 tracing::debug!("a socket ends because its client has come back on another one");
-                let now = self.now();
+                let now = self.now;
                 self.session.handle(now, Input::SystemFailure(SystemFailure::Internal));
             }
         }
     }
 
     fn take_live(&mut self, event: LiveEvent) {
-        let now = self.now();
+        let now = self.now;
         match event {
             LiveEvent::Done { query, run, result, watch } => {
                 match self.watches.get_mut(&query) {
@@ -270,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn take_verified(&mut self, verified: Verified) {
-        let now = self.now();
+        let now = self.now;
         let Verified { attempt, checked, admin_key } = verified;
         self.admin_key = admin_key.map(|key| HeldKey { key, checked_ms: now.monotonic_ms });
         let verdict = checked.into_verdict(|identity| self.key_of(identity));
@@ -298,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn take_mutation(&mut self, done: Done) {
         let Done { request, token, ran } = done;
-        let now = self.now();
+        let now = self.now;
         let ran = match ran {
             Ok(ran) => ran,
             Err(error) => return self.fail(&error),
@@ -321,7 +345,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn take_action(&mut self, request: RequestId, token: &RequestToken, ran: ActionRun) {
-        let now = self.now();
+        let now = self.now;
         let mode = self.host.config.mode;
         let outcome = ran.outcome.map_err(|error| failure(mode, token, &error));
         let log_lines = encoded(&shown(mode, &ran.log_lines));
@@ -330,7 +354,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Looks how far the store has become durable, and answers what waits for that.
     fn take_published(&mut self) {
-        let now = self.now();
+        let now = self.now;
         let published = self.published.borrow_and_update().clone();
         if let Some((awaited, generation)) = self.awaited {
             if published.generation > generation {
@@ -361,13 +385,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.at = Some(at);
         self.take_notes();
         self.take_mutations();
-        let now = self.now();
+        let now = self.now;
         self.session.handle(now, Input::TargetChosen { ts });
     }
 
     fn fail(&mut self, error: &SystemError) {
         tracing::warn!(?error, "a socket ends because the server could not answer");
-        let now = self.now();
+        let now = self.now;
         self.awaited = None;
         self.session.handle(now, Input::SystemFailure(error.to_failure()));
     }
@@ -376,7 +400,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// nothing more is done for it.
     fn check_admin_key(&mut self) {
         let Some(held) = &mut self.admin_key else { return };
-        let now = self.host.now();
+        let now = self.now;
         if now.monotonic_ms - held.checked_ms < ADMIN_KEY_CHECK_EVERY.as_millis() as u64 {
             return;
         }
@@ -442,7 +466,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn choose_target(&mut self, at_least: Timestamp) {
         let newest = Timestamp(self.host.newest_committed().0);
         if at_least > newest {
-            let now = self.now();
+            let now = self.now;
             return self.session.handle(now, Input::TargetUnreachable { newest });
         }
         self.target = Some(at_least);

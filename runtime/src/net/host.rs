@@ -11,8 +11,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::authenticate::{Authenticator, Checked, Credential, Verified};
 use super::connection::Note;
-use super::inbox::Inbox;
 use super::http::HttpError;
+use super::inbox::Inbox;
 use super::lane::Lanes;
 use crate::clock::{Clock, Timer};
 use crate::config::Config;

@@ -47,6 +47,8 @@ pub(super) struct Transport<S> {
     unflushed: usize,
     frame_bytes_max: usize,
     backlog_bytes_max: usize,
+    /// There was nothing more to read when that was tried last: the task is woken when there is.
+    is_drained: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
@@ -64,6 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             unflushed: 0,
             frame_bytes_max: config.sent_frame_bytes_max,
             backlog_bytes_max: config.socket_backlog_bytes_max,
+            is_drained: false,
         }
     }
 
@@ -121,8 +124,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// The next frame, if one has been received already.
+    /// Makes [`Transport::ready_event`] look, when what the task was woken for came before the socket was asked.
+    pub(super) fn look_again(&mut self) {
+        self.is_drained = false;
+    }
+
+    /// The next frame, if one has been received already. To be asked behind [`Transport::event`], which has found
+    /// nothing or has been answered.
     pub(super) fn ready_event(&mut self, cx: &mut Context<'_>) -> Option<SocketEvent> {
+        if self.is_drained {
+            return None;
+        }
         match self.poll_read(cx) {
             Poll::Ready(event) => Some(event),
             Poll::Pending => None,
@@ -130,6 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     }
 
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
+        self.is_drained = false;
         if self.is_writing() {
             match self.poll_write(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(SocketEvent::Flushed),
@@ -154,7 +167,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
-        let message = match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+        let polled = Pin::new(&mut self.socket).poll_next(cx);
+        self.is_drained = polled.is_pending();
+        let message = match ready!(polled) {
             Some(Ok(message)) => message,
             Some(Err(error)) => {
                 tracing::debug!(%error, "a socket ended");
