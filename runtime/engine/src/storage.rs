@@ -15,6 +15,7 @@ mod memory;
 mod sqlite;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -225,6 +226,11 @@ pub enum StorageError {
         /// What is locked.
         what: String,
     },
+    /// Another program writes to it at the moment: it passes when that one ends its transaction.
+    Busy {
+        /// What the system says.
+        what: String,
+    },
     /// It cannot be written: mend the permissions.
     ReadOnly {
         /// What, and what the system says.
@@ -265,9 +271,25 @@ impl fmt::Display for StorageError {
             StorageError::Locked { what } => {
                 write!(f, "{what} is in use by another server; stop that one or use another data folder")
             }
-            StorageError::ReadOnly { what } => write!(f, "the store cannot be written: {what}"),
-            StorageError::Full { what } => write!(f, "no space is left for the store: {what}"),
-            StorageError::Corrupt { what } => write!(f, "the store is damaged: {what}"),
+            StorageError::Busy { what } => {
+                write!(
+                    f,
+                    "another program writes to the store: {what}; end its transaction, a server that runs goes on then"
+                )
+            }
+            StorageError::ReadOnly { what } => {
+                write!(f, "the store cannot be written: {what}; let the server's user write this file and its folder")
+            }
+            StorageError::Full { what } => {
+                write!(
+                    f,
+                    "no space is left for the store: {what}; make room there. What was acknowledged is safe, and a server \
+                     that runs goes on by itself"
+                )
+            }
+            StorageError::Corrupt { what } => {
+                write!(f, "the store is damaged: {what}; restore a copy of the data folder, or use another one")
+            }
             StorageError::Version { found, known } => {
                 write!(
                     f,
@@ -275,8 +297,29 @@ impl fmt::Display for StorageError {
                 )
             }
             StorageError::Closed => f.write_str("the store was closed"),
-            StorageError::Io { what } => write!(f, "the store could not be read or written: {what}"),
+            StorageError::Io { what } => {
+                write!(f, "the store could not be read or written: {what}; the system's log may say why")
+            }
         }
+    }
+}
+
+impl StorageError {
+    /// The same, and of which file.
+    fn of(mut self, file: &Path) -> Self {
+        match &mut self {
+            StorageError::Busy { what }
+            | StorageError::ReadOnly { what }
+            | StorageError::Full { what }
+            | StorageError::Corrupt { what }
+            | StorageError::Io { what } => *what = format!("{}: {what}", file.display()),
+            // They name it, or are not about it.
+            StorageError::HeadMoved { .. }
+            | StorageError::Locked { .. }
+            | StorageError::Version { .. }
+            | StorageError::Closed => {}
+        }
+        self
     }
 }
 

@@ -57,6 +57,7 @@ type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 
 /// A store in an SQLite file.
 pub struct SqliteStorage {
+    path: Arc<Path>,
     /// Gone when it is closed.
     threads: Mutex<Option<Threads>>,
 }
@@ -76,6 +77,10 @@ impl SqliteStorage {
     pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StorageError> {
         let path = path.as_ref();
         let lock = lock(path)?;
+        Self::open_locked(path, options, lock).map_err(|error| error.of(path))
+    }
+
+    fn open_locked(path: &Path, options: &SqliteOptions, lock: File) -> Result<Self, StorageError> {
         let connection = tables::open_for_writing(path, options)?;
         let (write, write_jobs) = mpsc::channel(options.queue_max.max(1));
         let (read, read_jobs) = mpsc::channel(options.queue_max.max(1));
@@ -96,7 +101,7 @@ impl SqliteStorage {
             drop(lock);
             drop(ends);
         })?;
-        Ok(SqliteStorage { threads: Mutex::new(Some(Threads { write, read, ended })) })
+        Ok(SqliteStorage { path: path.into(), threads: Mutex::new(Some(Threads { write, read, ended })) })
     }
 
     fn write<T: Send + 'static>(
@@ -104,12 +109,13 @@ impl SqliteStorage {
         f: impl FnOnce(&mut Writer) -> Result<T, StorageError> + Send + 'static,
     ) -> StorageFuture<T> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(threads.as_ref().map(|threads| threads.write.clone()), f)
+        ask(self.path.clone(), threads.as_ref().map(|threads| threads.write.clone()), f)
     }
 }
 
 /// Runs `f` on the thread behind `jobs`.
 fn ask<C: 'static, T: Send + 'static>(
+    path: Arc<Path>,
     jobs: Option<mpsc::Sender<Job<C>>>,
     f: impl FnOnce(&mut C) -> Result<T, StorageError> + Send + 'static,
 ) -> StorageFuture<T> {
@@ -122,7 +128,7 @@ fn ask<C: 'static, T: Send + 'static>(
         });
         jobs.send(job).await.map_err(|_| StorageError::Closed)?;
         drop(jobs);
-        answered.await.map_err(|_| StorageError::Closed)?
+        answered.await.map_err(|_| StorageError::Closed)?.map_err(|error| error.of(&path))
     }
     .boxed()
 }
@@ -165,7 +171,7 @@ impl Storage for SqliteStorage {
 
     fn read(&self, parts: Vec<BaseRead>) -> StorageFuture<Vec<BaseAnswer>> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(threads.as_ref().map(|threads| threads.read.clone()), move |reader| reader.read(parts))
+        ask(self.path.clone(), threads.as_ref().map(|threads| threads.read.clone()), move |reader| reader.read(parts))
     }
 
     fn write_base(&self, writes: BaseWrites) -> StorageFuture<usize> {

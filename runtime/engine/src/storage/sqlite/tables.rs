@@ -43,11 +43,11 @@ const TABLES: &str = "
 pub(super) fn open_for_writing(path: &Path, options: &SqliteOptions) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(of_sqlite)?;
-    prepare(&connection, path, options)?;
+    prepare(&connection, options)?;
     Ok(connection)
 }
 
-fn prepare(connection: &Connection, path: &Path, options: &SqliteOptions) -> Result<(), StorageError> {
+fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<(), StorageError> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS)).map_err(of_sqlite)?;
     // The first statement that reads the file: a damaged or foreign one shows here.
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(of_sqlite);
@@ -55,8 +55,7 @@ fn prepare(connection: &Connection, path: &Path, options: &SqliteOptions) -> Res
     if application != APPLICATION_ID {
         let tables = connection.query_row("SELECT 1 FROM sqlite_master", [], |_| Ok(())).optional();
         if tables.map_err(of_sqlite)?.is_some() || application != 0 {
-            let what = format!("{} is an SQLite file, but not a store of Syncline", path.display());
-            return Err(StorageError::Corrupt { what });
+            return Err(StorageError::Corrupt { what: "an SQLite file, but no store of Syncline".to_owned() });
         }
     } else if format > FORMAT {
         return Err(StorageError::Version { found: format.unsigned_abs(), known: FORMAT.unsigned_abs() });
