@@ -16,6 +16,11 @@ pub(super) fn of_file(path: &Path, error: &io::Error) -> StorageError {
     }
 }
 
+/// Whether all was written, and only making it durable failed.
+pub(super) fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|found| found.extended_code == rusqlite::ffi::SQLITE_IOERR_FSYNC)
+}
+
 pub(super) fn of_sqlite(error: rusqlite::Error) -> StorageError {
     let what = match error.sqlite_error() {
         Some(found) => format!("{error} (SQLite's code {})", found.extended_code),

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Job;
-use super::error::of_sqlite;
+use super::error::{is_failed_sync, of_sqlite};
 use crate::storage::{BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, StorageError};
 
 /// Batches of the log that the base has and that are forgotten along with an append, a number: more than come in, so
@@ -21,6 +21,8 @@ pub(super) struct Writer {
     connection: Connection,
     /// As the file had it after the last success. `None`: to be read again.
     position: Option<Position>,
+    /// The sync of a transaction failed: it counts as undone, but the file may hold it.
+    is_doubtful: bool,
     /// The log may have batches that the base has.
     forgets: bool,
     /// Bytes of outcomes, once they were counted.
@@ -54,13 +56,16 @@ pub(super) fn run(mut writer: Writer, mut jobs: mpsc::Receiver<Job<Writer>>) {
 
 impl Writer {
     pub fn new(connection: Connection) -> Result<Self, StorageError> {
-        let mut writer = Writer { connection, position: None, forgets: true, outcome_bytes: None };
+        let mut writer = Writer { connection, position: None, is_doubtful: false, forgets: true, outcome_bytes: None };
         writer.position()?;
         Ok(writer)
     }
 
     /// Where the file says that log and base stand.
     pub fn position(&mut self) -> Result<Position, StorageError> {
+        if self.is_doubtful {
+            self.overwrite_doubtful()?;
+        }
         let sql = "SELECT base, coalesce((SELECT max(ts) FROM log), 0) FROM position";
         let found: (i64, i64) =
             self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(of_sqlite)?;
@@ -165,6 +170,17 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes, durably, over what a failed sync has left behind the end of SQLite's own log. Left there, it would come
+    /// back when the next process takes that log in, long after it was told to be undone.
+    fn overwrite_doubtful(&mut self) -> Result<(), StorageError> {
+        self.transaction(|transaction| {
+            transaction.execute("INSERT INTO log VALUES (0, x'')", [])?;
+            transaction.execute("DELETE FROM log WHERE ts = 0", [])
+        })?;
+        self.is_doubtful = false;
+        Ok(())
+    }
+
     /// All of `f`, or nothing of it.
     fn transaction<T>(
         &mut self,
@@ -178,9 +194,16 @@ impl Writer {
             transaction.commit()?;
             Ok(done)
         };
-        let done = run().map_err(of_sqlite)?;
-        self.position = position;
-        Ok(done)
+        match run() {
+            Ok(done) => {
+                self.position = position;
+                Ok(done)
+            }
+            Err(error) => {
+                self.is_doubtful |= is_failed_sync(&error);
+                Err(of_sqlite(error))
+            }
+        }
     }
 }
 
