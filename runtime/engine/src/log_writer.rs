@@ -25,10 +25,10 @@ const SYNCS_KEPT: usize = 512;
 
 /// Runs as long as the engine lives. `head` is the head of the log.
 pub(crate) async fn run(shared: Weak<Shared>, wakes: Arc<Wakes>, mut head: Timestamp) {
+    let mut pause = RETRY_AFTER;
     loop {
         wakes.log.notified().await;
         let Some(shared) = shared.upgrade() else { return };
-        let mut pause = RETRY_AFTER;
         loop {
             let Some((ts, bytes)) = shared.commits().take_pending() else { break };
             let n_bytes = bytes.len() as u64;
