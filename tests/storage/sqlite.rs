@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use rusqlite::Connection;
-use syncline_engine::{BaseWrites, Checkpoint, LogBatch, SqliteOptions, SqliteStorage, Storage, StorageError};
+use syncline_engine::{
+    BaseAnswer, BaseRead, BaseWrites, Checkpoint, LogBatch, SqliteOptions, SqliteStorage, Storage, StorageError,
+};
 use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
 
 fn open(path: &Path) -> Result<SqliteStorage, StorageError> {
@@ -75,7 +77,50 @@ async fn a_store_of_a_newer_version_is_refused() {
     let path = folder.path().join("store.db");
     closed(&path).await;
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 1 }));
+    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 2 }));
+}
+
+fn a_document(text: &str) -> (DocumentId, BaseWrites) {
+    let id = DocumentId { table: TableNumber(10_001), internal: InternalId([1; 16]) };
+    let json = format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"{text}"}}"#);
+    (id, BaseWrites { documents: vec![(id, json.into())], ..BaseWrites::default() })
+}
+
+async fn read(storage: &SqliteStorage, id: DocumentId) -> Result<Vec<BaseAnswer>, StorageError> {
+    storage.read(vec![BaseRead::Documents { table: id.table, ids: vec![id.internal] }]).await
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_what_was_written_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let storage = open(&path).unwrap();
+    let (id, writes) = a_document("hello");
+    storage.write_base(writes).await.unwrap();
+    read(&storage, id).await.unwrap();
+    let shell = Connection::open(&path).unwrap();
+    shell.execute("UPDATE documents SET json = replace(json, 'hello', 'hallo')", []).unwrap();
+    let error = read(&storage, id).await.unwrap_err();
+    assert!(matches!(&error, StorageError::Corrupt { .. }) && error.to_string().contains(&id.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_of_the_format_without_sums_is_taken_and_gets_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let storage = open(&path).unwrap();
+    let (id, writes) = a_document("hello");
+    storage.write_base(writes.clone()).await.unwrap();
+    let expected = read(&storage, id).await.unwrap();
+    storage.close().await.unwrap();
+    let before = "ALTER TABLE documents DROP COLUMN sum; PRAGMA user_version = 1";
+    Connection::open(&path).unwrap().execute_batch(before).unwrap();
+    let storage = open(&path).unwrap();
+    assert_eq!(read(&storage, id).await.unwrap(), expected);
+    storage.write_base(writes).await.unwrap();
+    assert_eq!(read(&storage, id).await.unwrap(), expected);
+    storage.close().await.unwrap();
+    closed(&path).await;
 }
 
 #[tokio::test]

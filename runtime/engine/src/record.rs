@@ -303,7 +303,7 @@ impl<'a> Reader<'a> {
 
 /// A sum that notices damage: eight bytes at a time, multiplied and rotated so that order counts. Not a defence
 /// against anyone who writes a log on purpose.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
     let (words, rest) = bytes.as_chunks::<8>();

@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use syncline_functions::tx::Order;
-use syncline_schema::{InternalId, TableNumber};
+use syncline_schema::{DocumentId, InternalId, TableNumber};
 use tokio::sync::mpsc;
 
 use super::Job;
 use super::error::of_sqlite;
+use super::tables::sum;
 use crate::commit::{IndexId, RequestKey};
 use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
 
@@ -68,11 +69,12 @@ impl Reader {
     }
 
     fn documents(&self, table: TableNumber, ids: &[InternalId]) -> Result<BaseAnswer> {
-        let sql = "SELECT json FROM documents WHERE table_number = ?1 AND id = ?2";
+        let sql = "SELECT json, sum FROM documents WHERE table_number = ?1 AND id = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            found.push(statement.query_row(params![table.0, &id.0[..]], |row| json(row, 0)).optional()?.flatten());
+            let row = |row: &Row<'_>| json(row, 0, table, id);
+            found.push(statement.query_row(params![table.0, &id.0[..]], row).optional()?.flatten());
         }
         Ok(BaseAnswer::Documents(found))
     }
@@ -80,16 +82,16 @@ impl Reader {
     fn document_range(&self, table: TableNumber, range: &BaseRange) -> Result<BaseAnswer> {
         let sql = match (range.order, &range.end) {
             (Order::Asc, None) => {
-                "SELECT id, id, json FROM documents WHERE table_number = ?1 AND id >= ?2 ORDER BY id LIMIT ?3"
+                "SELECT id, id, json, sum FROM documents WHERE table_number = ?1 AND id >= ?2 ORDER BY id LIMIT ?3"
             }
             (Order::Desc, None) => {
-                "SELECT id, id, json FROM documents WHERE table_number = ?1 AND id >= ?2 ORDER BY id DESC LIMIT ?3"
+                "SELECT id, id, json, sum FROM documents WHERE table_number = ?1 AND id >= ?2 ORDER BY id DESC LIMIT ?3"
             }
             (Order::Asc, Some(_)) => {
-                "SELECT id, id, json FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?4 ORDER BY id LIMIT ?3"
+                "SELECT id, id, json, sum FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?4 ORDER BY id LIMIT ?3"
             }
             (Order::Desc, Some(_)) => {
-                "SELECT id, id, json FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?4 \
+                "SELECT id, id, json, sum FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?4 \
                  ORDER BY id DESC LIMIT ?3"
             }
         };
@@ -99,25 +101,25 @@ impl Reader {
             None => statement.query(params![table.0, range.start, limit])?,
             Some(end) => statement.query(params![table.0, range.start, limit, end])?,
         };
-        collect(rows)
+        collect(rows, table)
     }
 
     fn index_range(&self, index: IndexId, range: &BaseRange) -> Result<BaseAnswer> {
         let sql = match (range.order, &range.end) {
             (Order::Asc, None) => {
-                "SELECT key, e.id, json FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
+                "SELECT key, e.id, json, sum FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
                  WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 ORDER BY key LIMIT ?4"
             }
             (Order::Desc, None) => {
-                "SELECT key, e.id, json FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
+                "SELECT key, e.id, json, sum FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
                  WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 ORDER BY key DESC LIMIT ?4"
             }
             (Order::Asc, Some(_)) => {
-                "SELECT key, e.id, json FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
+                "SELECT key, e.id, json, sum FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
                  WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 AND key < ?5 ORDER BY key LIMIT ?4"
             }
             (Order::Desc, Some(_)) => {
-                "SELECT key, e.id, json FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
+                "SELECT key, e.id, json, sum FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
                  WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 AND key < ?5 ORDER BY key DESC LIMIT ?4"
             }
         };
@@ -127,7 +129,7 @@ impl Reader {
             None => statement.query(params![index.table.0, index.index, range.start, limit])?,
             Some(end) => statement.query(params![index.table.0, index.index, range.start, limit, end])?,
         };
-        collect(rows)
+        collect(rows, index.table)
     }
 
     fn outcomes(&self, key: &RequestKey) -> Result<BaseAnswer> {
@@ -138,19 +140,26 @@ impl Reader {
     }
 }
 
-fn collect(mut rows: rusqlite::Rows<'_>) -> Result<BaseAnswer> {
+fn collect(mut rows: rusqlite::Rows<'_>, table: TableNumber) -> Result<BaseAnswer> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let key: Arc<[u8]> = row.get_ref(0)?.as_blob()?.into();
         let id = InternalId(row.get(1)?);
-        found.push(BaseRow { key, id, json: json(row, 2)? });
+        found.push(BaseRow { key, id, json: json(row, 2, table, &id)? });
     }
     Ok(BaseAnswer::Rows(found))
 }
 
-fn json(row: &Row<'_>, column: usize) -> Result<Option<Arc<str>>> {
-    match row.get_ref(column)? {
-        ValueRef::Null => Ok(None),
-        value => Ok(Some(value.as_str()?.into())),
+/// A document's text, whose sum stands behind it; `None` when there is no document.
+fn json(row: &Row<'_>, column: usize, table: TableNumber, id: &InternalId) -> Result<Option<Arc<str>>> {
+    let text = match row.get_ref(column)? {
+        ValueRef::Null => return Ok(None),
+        value => value.as_str()?,
+    };
+    let kept: Option<i64> = row.get(column + 1)?;
+    if kept.is_some_and(|kept| kept != sum(table, id, text)) {
+        let what = format!("document {} is not what was written", DocumentId { table, internal: *id });
+        return Err(rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into()));
     }
+    Ok(Some(text.into()))
 }

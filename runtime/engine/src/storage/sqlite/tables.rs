@@ -3,28 +3,33 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use syncline_schema::{InternalId, TableNumber};
 
 use super::error::of_sqlite;
 use super::{SqliteOptions, configure};
+use crate::record::checksum;
 use crate::storage::StorageError;
 
 /// Marks the file as a store of ours: "SYNL".
 const APPLICATION_ID: i64 = 0x5359_4e4c;
 
-/// The newest format that this version reads and writes.
-const FORMAT: i64 = 1;
+/// The newest format that this version reads and writes. 1 had no sums of documents.
+const FORMAT: i64 = 2;
 
 /// How long a statement waits for someone else who writes: only a person with a shell does.
 const BUSY_MS: u64 = 5_000;
 
 /// Documents lie in the order of their insertion, found through an index on their ids: so a new one is appended, and
 /// large ones do not thin out the tree that is searched. Entries are small and lie in their own order.
+///
+/// A document's sum tells when it is not what was written; SQLite's own pages have none. Documents of format 1 have no
+/// sum until they are written again.
 const TABLES: &str = "
     CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), base INTEGER NOT NULL);
     INSERT INTO position VALUES (1, 0);
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE log (ts INTEGER PRIMARY KEY, batch BLOB NOT NULL);
-    CREATE TABLE documents (table_number INTEGER NOT NULL, id BLOB NOT NULL, json TEXT NOT NULL);
+    CREATE TABLE documents (table_number INTEGER NOT NULL, id BLOB NOT NULL, json TEXT NOT NULL, sum INTEGER);
     CREATE UNIQUE INDEX documents_by_id ON documents (table_number, id);
     CREATE TABLE entries (
         table_number INTEGER NOT NULL, index_number INTEGER NOT NULL, key BLOB NOT NULL, id BLOB NOT NULL,
@@ -76,9 +81,22 @@ fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<(), Stora
                 "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
             ))?;
         }
+        if application == APPLICATION_ID && format < FORMAT {
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; ALTER TABLE documents ADD COLUMN sum INTEGER; PRAGMA user_version = {FORMAT}; COMMIT"
+            ))?;
+        }
         Ok(())
     };
     set_up().map_err(of_sqlite)
+}
+
+/// The sum of a document and of where it belongs.
+pub(super) fn sum(table: TableNumber, id: &InternalId, json: &str) -> i64 {
+    let mut place = [0; 20];
+    place[..4].copy_from_slice(&table.0.to_le_bytes());
+    place[4..].copy_from_slice(&id.0);
+    (checksum(&place) ^ checksum(json.as_bytes())).cast_signed()
 }
 
 pub(super) fn open_for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection, StorageError> {

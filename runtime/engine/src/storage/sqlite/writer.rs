@@ -7,6 +7,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Job;
 use super::error::{is_failed_sync, of_sqlite};
+use super::tables::sum;
 use crate::storage::{BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, StorageError};
 
 /// Batches of the log that the base has and that are forgotten along with an append, a number: more than come in, so
@@ -214,10 +215,11 @@ fn forget(transaction: &Transaction<'_>, base: Timestamp, n_max: i64) -> Result<
 }
 
 fn write_parts(transaction: &Transaction<'_>, writes: &BaseWrites) -> Result<usize, rusqlite::Error> {
-    let sql = "INSERT INTO documents VALUES (?1, ?2, ?3) ON CONFLICT (table_number, id) DO UPDATE SET json = ?3";
+    let sql = "INSERT INTO documents (table_number, id, json, sum) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (table_number, id) DO UPDATE SET json = ?3, sum = ?4";
     let mut put = transaction.prepare_cached(sql)?;
     for (id, json) in &writes.documents {
-        put.execute(params![id.table.0, &id.internal.0[..], &**json])?;
+        put.execute(params![id.table.0, &id.internal.0[..], &**json, sum(id.table, &id.internal, json)])?;
     }
     let mut remove = transaction.prepare_cached("DELETE FROM documents WHERE table_number = ?1 AND id = ?2")?;
     for id in &writes.documents_removed {
