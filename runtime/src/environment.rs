@@ -112,7 +112,7 @@ impl Environment {
         let generation = self.engine.watch_durable().borrow().generation;
         let committed = self.engine.set_environment_variables(changes).await.map_err(|error| match error {
             CommitError::Overloaded => ChangeError::System(SystemError::Overloaded),
-            CommitError::Storage(cause) => ChangeError::System(SystemError::Storage(cause)),
+            CommitError::Storage(cause) => ChangeError::System(SystemError::Halted(cause)),
             CommitError::Conflict(_)
             | CommitError::OutOfRetention
             | CommitError::Undone

@@ -68,6 +68,8 @@ pub enum SystemError {
     OutOfRetention,
     /// The storage failed.
     Storage(Arc<str>),
+    /// The storage takes no commits at the moment, and this one was not made: later.
+    Halted(Arc<str>),
     /// Its commit, or one it had read, was undone because it could not be made durable: again.
     Undone,
     /// There is too much to do: later.
@@ -78,7 +80,9 @@ impl SystemError {
     /// As a session is told it.
     pub fn to_failure(&self) -> SystemFailure {
         match self {
-            SystemError::OutOfRetention | SystemError::Storage(_) | SystemError::Undone => SystemFailure::Internal,
+            SystemError::OutOfRetention | SystemError::Storage(_) | SystemError::Halted(_) | SystemError::Undone => {
+                SystemFailure::Internal
+            }
             SystemError::Overloaded => SystemFailure::Overloaded { reason: "CommitterFullError" },
         }
     }

@@ -160,7 +160,7 @@ impl Executor {
                 Err(CommitError::OutOfRetention | CommitError::Undone) => return Ok(Attempt::Again),
                 Err(CommitError::TurnTooLong) => return Ok(Attempt::TurnOver),
                 Err(CommitError::Overloaded) => return Err(SystemError::Overloaded),
-                Err(CommitError::Storage(cause)) => return Err(SystemError::Storage(cause)),
+                Err(CommitError::Storage(cause)) => return Err(SystemError::Halted(cause)),
             }
         }
     }
@@ -175,7 +175,7 @@ impl Executor {
 fn again_or(error: SystemError) -> Result<Attempt, SystemError> {
     match error {
         SystemError::OutOfRetention | SystemError::Undone => Ok(Attempt::Again),
-        SystemError::Storage(_) | SystemError::Overloaded => Err(error),
+        SystemError::Storage(_) | SystemError::Halted(_) | SystemError::Overloaded => Err(error),
     }
 }
 

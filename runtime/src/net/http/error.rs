@@ -51,6 +51,14 @@ impl From<SystemError> for HttpError {
             SystemError::Overloaded => {
                 unavailable("TooManyConcurrentRequests", "there is too much to do at the moment; try again later.")
             }
+            SystemError::Halted(cause) => {
+                tracing::warn!(%cause, "a change was refused, because the store takes none");
+                unavailable(
+                    "StoreUnavailable",
+                    "the store takes no changes at the moment; the server's log says why. Nothing was changed: try again \
+                     later.",
+                )
+            }
             SystemError::Storage(cause) => {
                 tracing::error!(%cause, "the storage failed a call");
                 HttpError::new(
