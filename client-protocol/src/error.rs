@@ -50,6 +50,8 @@ pub enum ProtocolError {
     },
     /// A binary message.
     BinaryFrame,
+    /// A message over the size that is taken.
+    MessageTooLarge,
     /// A function of a component, asked for by someone who is not an admin.
     ComponentWithoutAdmin(String),
     /// The client has seen what does not exist here.
@@ -164,6 +166,8 @@ impl ProtocolError {
             | ProtocolError::IssuerUnavailable { reason }
             | ProtocolError::Overloaded { reason } => Ending::close(1013, reason),
             ProtocolError::IssuerNotFound { reason } => Ending::close(1000, reason),
+            // Named, because the client sends it again: whoever wrote it finds the word in the client's log.
+            ProtocolError::MessageTooLarge => Ending::close(1011, "MessageTooLarge"),
             ProtocolError::ClientSilent { .. } => Ending::close(1000, "ClientDisconnected"),
         }
     }
@@ -193,6 +197,7 @@ impl fmt::Display for ProtocolError {
                 write!(f, "the identity is at version {}, the Authenticate starts from {}", current.0, found.0)
             }
             ProtocolError::BinaryFrame => f.write_str("a binary message; all messages are text"),
+            ProtocolError::MessageTooLarge => f.write_str("a message over the size that is taken; send less at once"),
             ProtocolError::ComponentWithoutAdmin(component) => {
                 write!(f, "a function of component {component:?} was asked for without an admin key")
             }

@@ -24,6 +24,9 @@ pub enum Input<'a> {
     Frame(&'a str),
     /// The client sent a binary message, which none does.
     BinaryFrame,
+    /// A frame or a message of the client over the size that is taken; nothing of it was kept, and nothing behind it
+    /// can be read.
+    MessageTooLarge,
     /// Any other sign of life of the client, such as a WebSocket Pong.
     Heard,
     /// The transport is gone or closing: nothing more can be told to the client.

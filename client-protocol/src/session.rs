@@ -26,8 +26,8 @@ use crate::transition::Transitions;
 ///
 /// ```text
 ///              handle(now, Input)                                     poll() -> Output
-///  client      Frame, BinaryFrame, Heard, PeerClosed,                 Send, Close
-///              TransitionWritten
+///  client      Frame, BinaryFrame, MessageTooLarge, Heard,            Send, Close
+///              PeerClosed, TransitionWritten
 ///  identities  TokenVerified, AdminKeyRevoked                         VerifyToken
 ///  queries     TargetChosen, TargetUnreachable,                       ChooseTarget
 ///              QueryDone, QueryRetry, QueryInvalidated                RunQuery, DropQuery
@@ -148,6 +148,7 @@ impl Session {
                 self.frame(text)
             }
             Input::BinaryFrame => Err(ProtocolError::BinaryFrame),
+            Input::MessageTooLarge => Err(ProtocolError::MessageTooLarge),
             Input::Heard => {
                 self.last_heard_ms = self.now.monotonic_ms;
                 Ok(())

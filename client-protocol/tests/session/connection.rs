@@ -119,6 +119,12 @@ fn a_binary_message_ends_the_session() {
     check("> binary\n < close 1011 InternalServerError");
 }
 
+/// spec: S14
+#[test]
+fn a_message_over_the_limits_ends_the_session_and_is_named() {
+    check("> too large\n < close 1011 MessageTooLarge");
+}
+
 /// spec: S34
 #[test]
 fn events_are_ignored() {

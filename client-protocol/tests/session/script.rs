@@ -250,6 +250,7 @@ impl Player {
         let text = text.trim();
         match kind {
             ">" if text == "binary" => self.handle(Input::BinaryFrame),
+            ">" if text == "too large" => self.handle(Input::MessageTooLarge),
             ">" => self.handle(Input::Frame(&frame(text))),
             "=" => self.query_done(text, None),
             "!" => self.event(text),

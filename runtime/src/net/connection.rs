@@ -210,6 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match event {
             SocketEvent::Text(text) => self.session.handle(now, Input::Frame(&text)),
             SocketEvent::Binary => self.session.handle(now, Input::BinaryFrame),
+            SocketEvent::TooLarge => self.session.handle(now, Input::MessageTooLarge),
             SocketEvent::Heard => self.session.handle(now, Input::Heard),
             SocketEvent::Flushed => {
                 for _ in 0..std::mem::take(&mut self.unwritten_transitions) {

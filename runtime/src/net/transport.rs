@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, frame::Frame};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::config::Config;
 
@@ -24,6 +24,8 @@ pub(super) enum SocketEvent {
     Text(Utf8Bytes),
     /// A binary message.
     Binary,
+    /// A message over the limits: nothing behind it can be read.
+    TooLarge,
     /// A ping or pong.
     Heard,
     /// Everything handed over has been written.
@@ -49,6 +51,10 @@ pub(super) struct Transport<S> {
     backlog_bytes_max: usize,
     /// There was nothing more to read when that was tried last: the task is woken when there is.
     is_drained: bool,
+    /// What comes in is thrown away.
+    is_deaf: bool,
+    /// The Close frame has been taken: nothing follows it.
+    has_closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
@@ -67,6 +73,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             frame_bytes_max: config.sent_frame_bytes_max,
             backlog_bytes_max: config.socket_backlog_bytes_max,
             is_drained: false,
+            is_deaf: false,
+            has_closed: false,
         }
     }
 
@@ -106,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     pub(super) fn send_close(&mut self, code: Option<u16>, reason: &'static str) {
         let frame = code.map(|code| CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) });
         self.backlog.push_back(Message::Close(frame));
+        self.has_closed = true;
         self.unflushed += 2;
     }
 
@@ -167,10 +176,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
+        if self.is_deaf {
+            return self.poll_discard(cx);
+        }
         let polled = Pin::new(&mut self.socket).poll_next(cx);
         self.is_drained = polled.is_pending();
         let message = match ready!(polled) {
             Some(Ok(message)) => message,
+            Some(Err(Error::Capacity(error))) => {
+                tracing::info!(%error, "a socket is closed: its client sent too much at once");
+                self.is_deaf = true;
+                return Poll::Ready(SocketEvent::TooLarge);
+            }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a socket ended");
                 return Poll::Ready(SocketEvent::Ended);
@@ -185,6 +202,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         })
     }
 }
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
+    /// Throws away what comes until the peer ends the connection. Were it left unread instead, the connection would be
+    /// reset when it is dropped, and the peer might never read the Close frame.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
+        let is_written = self.has_closed && !self.is_writing();
+        let stream = &mut self.socket.get_mut().stream;
+        if is_written && Pin::new(&mut *stream).poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let mut scratch = [0; DISCARDED_AT_ONCE];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(SocketEvent::Ended);
+            }
+        }
+    }
+}
+
+/// Bytes thrown away with one read. Source: ours; a page of memory.
+const DISCARDED_AT_ONCE: usize = 4 << 10;
 
 /// Counts what is written, so that a peer that takes nothing is told from one that is slow.
 struct Metered<S> {
