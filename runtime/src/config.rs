@@ -20,7 +20,7 @@ pub enum Mode {
 pub struct Config {
     /// What clients may read of errors and logs. Default: development. Source: sync-protocol 8.1, S112.
     pub mode: Mode,
-    /// Sockets at once, a number; one more is refused with 503. Default 100,000: about 2 GB at 16 KB each. Source: ours.
+    /// Sockets at once, a number; one more is closed at once, and its client tries again. Default 100,000: about 2 GB at 16 KB each. Source: ours.
     pub connections_max: usize,
     /// One frame from a client, bytes. Default 16 MiB. Source: sync-protocol 1.4.
     pub frame_bytes_max: usize,
@@ -43,6 +43,9 @@ pub struct Config {
     pub socket_backlog_bytes_max: usize,
     /// Queries one client may watch, a number. Default 10,000. Source: ours (the overload test).
     pub queries_per_client_max: usize,
+    /// Queries of one client that are evaluated at once, a number; its others wait, and other clients do not wait for
+    /// them. Default 64. Source: ours; enough to keep all threads busy, far fewer than run at once.
+    pub evaluations_per_client_max: usize,
     /// Body of an HTTP call, bytes. Default 2^24 + 2000. Source: data-and-functions 1.7.
     pub body_bytes_max: usize,
     /// Threads that run functions, a number. Default: as many as cores. Source: DESIGN 8;
@@ -85,6 +88,7 @@ impl Default for Config {
             socket_write_stall_max: Duration::from_secs(120),
             socket_backlog_bytes_max: 64 << 20,
             queries_per_client_max: 10_000,
+            evaluations_per_client_max: 64,
             body_bytes_max: (1 << 24) + 2000,
             function_threads: cores,
             functions_at_once_max: 1024,

@@ -4,6 +4,7 @@ mod authenticate;
 mod connection;
 mod dashboard;
 mod developer;
+mod evaluations;
 mod host;
 mod http;
 mod inbox;

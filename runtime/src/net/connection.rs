@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::authenticate::Verified;
+use super::evaluations::Evaluations;
 use super::host::Host;
 use super::inbox::{Inbox, Notes, inbox};
 use super::lane::{Done, Lane};
@@ -67,6 +68,7 @@ pub(super) struct Connection<S> {
     notes: Notes,
     watcher: Arc<dyn Watcher>,
     watches: HashMap<QueryId, Watch>,
+    evaluations: Evaluations,
     /// Every identity this socket had, by its key: requests keep the one they arrived under.
     identities: Vec<Identity>,
     /// The admin key that was shown last, and when it was checked last.
@@ -115,6 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             inbox,
             notes,
             watches: HashMap::new(),
+            evaluations: Evaluations::new(host.config.evaluations_per_client_max),
             identities: vec![Identity::Anonymous],
             admin_key: None,
             published,
@@ -268,7 +271,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Hands over an event, and those of evaluations that take its place and are known at once.
     fn take_live(&mut self, event: LiveEvent) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let has_ended = matches!(event, LiveEvent::Done { .. } | LiveEvent::TooOld { .. });
+            self.take_event(event);
+            if has_ended {
+                let request = self.evaluations.end();
+                next = self.request(request);
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: LiveEvent) {
         let now = self.now;
         match event {
             LiveEvent::Done { query, run, result, watch } => {
@@ -427,8 +443,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let identity = self.identity(identity);
                     let at = self.at.clone().expect("queries run at the target that was chosen last");
                     debug_assert_eq!(at.ts().0, ts.0, "the target is kept until all its queries have run");
-                    let request = Request { query, run, key, identity, at, again };
-                    if let Some(event) = self.host.live.request(&self.watcher, request) {
+                    let request = self.evaluations.begin(Request { query, run, key, identity, at, again });
+                    if let Some(event) = self.request(request) {
                         self.take_live(event);
                     }
                 }
@@ -474,7 +490,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.answer_target();
     }
 
+    fn request(&self, request: Option<Request>) -> Option<LiveEvent> {
+        request.and_then(|request| self.host.live.request(&self.watcher, request))
+    }
+
     fn give_up(&mut self, query: QueryId) {
+        self.evaluations.give_up(query);
         if let Some(Watch { handle: Some(watch), .. }) = self.watches.remove(&query) {
             self.host.live.unwatch(watch);
         }
