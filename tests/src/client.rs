@@ -6,17 +6,24 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// Nothing that a test waits for takes longer on a machine that is merely busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a client's socket is made of.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// A client that says exactly what a test tells it to.
 pub struct RawClient {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<Box<dyn Stream>>,
     version: Value,
     n_query_set: u64,
     n_identity: u64,
@@ -56,8 +63,22 @@ impl RawClient {
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a header value"));
         }
-        let (socket, _) = tokio_tungstenite::connect_async(request).await?;
-        Ok(RawClient {
+        let stream: Box<dyn Stream> = Box::new(TcpStream::connect(address).await?);
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+        Ok(Self::of(socket))
+    }
+
+    /// A client over a stream whose other end is served as a socket behind its handshake; says `Connect` with this
+    /// session.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, session: &str) -> Self {
+        let stream: Box<dyn Stream> = Box::new(stream);
+        let mut client = Self::of(WebSocketStream::from_raw_socket(stream, Role::Client, None).await);
+        client.send(first_connect(session)).await;
+        client
+    }
+
+    fn of(socket: WebSocketStream<Box<dyn Stream>>) -> Self {
+        RawClient {
             socket,
             version: json!({"querySet": 0, "identity": 0, "ts": "AAAAAAAAAAA="}),
             n_query_set: 0,
@@ -65,7 +86,7 @@ impl RawClient {
             n_requests: 0,
             results: std::collections::BTreeMap::new(),
             early: std::collections::BTreeMap::new(),
-        })
+        }
     }
 
     /// Opens a socket and says `Connect` with a new session.
@@ -76,9 +97,7 @@ impl RawClient {
     /// Opens a socket and says `Connect` with this session.
     pub async fn connect_as(address: std::net::SocketAddr, session: &str) -> Self {
         let mut client = Self::open(address, "/api/1.48.0/sync", &[]).await;
-        client
-            .send(json!({"type": "Connect", "sessionId": session, "connectionCount": 0, "lastCloseReason": "InitialConnect", "clientTs": 0}))
-            .await;
+        client.send(first_connect(session)).await;
         client
     }
 
@@ -107,6 +126,11 @@ impl RawClient {
     /// Sends one frame as it is.
     pub async fn send_text(&mut self, text: String) {
         self.socket.send(Message::Text(text.into())).await.expect("the socket takes a frame");
+    }
+
+    /// Hands over one frame as it is, to be written when enough has gathered or something else is sent.
+    pub async fn feed_text(&mut self, text: &'static str) {
+        self.socket.feed(Message::text(text)).await.expect("the socket takes a frame");
     }
 
     /// Sends a message of any kind.
@@ -313,6 +337,10 @@ impl Transition {
     pub fn ts(&self) -> u64 {
         ts_of(&self.0["endVersion"])
     }
+}
+
+fn first_connect(session: &str) -> Value {
+    json!({"type": "Connect", "sessionId": session, "connectionCount": 0, "lastCloseReason": "InitialConnect", "clientTs": 0})
 }
 
 /// The timestamp in a version, or in a `MutationResponse`.

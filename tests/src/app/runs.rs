@@ -1,11 +1,12 @@
 //! Functions that count their runs, each under a name that a test has to itself.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline::prelude::*;
+use tokio::sync::Semaphore;
 
-use super::Item;
+use super::{Item, counter};
 
 static RUNS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
@@ -65,4 +66,44 @@ pub async fn not_empty(ctx: &QueryCtx, name: String) -> Result<f64> {
         0 => Err(Error::new("the list is empty")),
         n => Ok(n as f64),
     }
+}
+
+/// The rows of a list with this name.
+#[query]
+pub async fn rows(ctx: &QueryCtx, name: String) -> Result<Vec<Doc<Item>>> {
+    ran(name.clone());
+    ctx.db.query(Item::by_list_rank().eq(name)).collect().await
+}
+
+/// Gates by name: closed until they are opened, and open from then on.
+static GATES: Mutex<BTreeMap<String, Arc<Semaphore>>> = Mutex::new(BTreeMap::new());
+
+fn gate(name: String) -> Arc<Semaphore> {
+    let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+    gates.entry(name).or_insert_with(|| Arc::new(Semaphore::new(0))).clone()
+}
+
+/// Lets everything go on that waits for a gate, or will.
+pub fn open_gate(name: &str) {
+    gate(name.to_owned()).add_permits(1);
+}
+
+async fn pass(name: String) -> Result<()> {
+    drop(gate(name).acquire().await?);
+    Ok(())
+}
+
+/// Waits for a gate.
+#[query]
+pub async fn behind_gate(_ctx: &QueryCtx, gate: String, name: String) -> Result<()> {
+    pass(gate).await?;
+    ran(name);
+    Ok(())
+}
+
+/// Waits for a gate, then adds one to a counter.
+#[mutation]
+pub async fn increment_behind_gate(ctx: &MutationCtx, gate: String, name: String) -> Result<f64> {
+    pass(gate).await?;
+    counter::increment(ctx, name, 1.0).await
 }
