@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// See the module. Killed when dropped.
 pub struct Process {
-    child: Child,
+    /// The operating system's own.
+    pub child: Child,
     address: SocketAddr,
     /// Kept open: a process whose output nobody takes is another test.
     _output: Lines<BufReader<ChildStdout>>,
@@ -21,12 +22,19 @@ impl Process {
 
     /// The same on a port; 0 for a free one.
     pub fn start_on(data: &Path, port: u16) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_test-app"))
-            .args(["serve", "--log", "warn", "--port", &port.to_string(), "--data"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the test application starts");
+        Self::spawn(&mut Self::command(data, port))
+    }
+
+    /// The command that starts it.
+    pub fn command(data: &Path, port: u16) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_test-app"));
+        command.args(["serve", "--port", &port.to_string(), "--data"]).arg(data).env("SYNCLINE_LOG", "warn");
+        command
+    }
+
+    /// Runs such a command, and waits until it says where it listens.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the test application starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output is a pipe")).lines();
         let address = output
             .by_ref()

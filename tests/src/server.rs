@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use syncline::config::Config;
-use syncline::{Running, Server};
+use syncline::{Running, Server, ServerError};
 
 use crate::app;
 
@@ -27,9 +27,13 @@ impl TestServer {
 
     /// The test application, changed.
     pub async fn start_with(change: impl FnOnce(Server) -> Server) -> Self {
-        let server = change(app::server());
-        let running = server.start("127.0.0.1:0").await.expect("a test server starts");
-        TestServer { running, http: reqwest::Client::new() }
+        Self::of(change(app::server())).await.expect("a test server starts")
+    }
+
+    /// Any server, or why it does not start.
+    pub async fn of(server: Server) -> Result<Self, ServerError> {
+        let running = server.start("127.0.0.1:0").await?;
+        Ok(TestServer { running, http: reqwest::Client::new() })
     }
 
     /// Where it listens.
