@@ -201,10 +201,10 @@ impl Transaction {
         let now_ns = self.shared.ports.clock.wall_ns().max(self.snapshot.0 + 1);
         let creation_time =
             state.next_creation_time.unwrap_or_else(|| syncline_schema::Timestamp(now_ns).creation_time());
-        let mut random = [0; 14];
+        let mut random = [0; 7];
         self.shared.ports.random.fill(&mut random);
         let days = u16::try_from(now_ns / DAY_NS).unwrap_or(u16::MAX);
-        let id = DocumentId { table: table.number, internal: InternalId::new(random, days) };
+        let id = DocumentId { table: table.number, internal: InternalId::new(creation_time, random, days) };
         let text = match fields {
             Fields::Typed(fields) => document::stored(creation_time, &id, fields),
             Fields::Untyped(fields) => {
