@@ -6,7 +6,7 @@ use syncline_engine::{Fault, OpenError, Progress};
 use syncline_functions::tx::{Fields, Tx};
 use syncline_schema::{FieldValidator, RangeOp, Schema, TableDefinition, Validator, Value};
 
-use crate::world::{Read, World, begin, code, commit, get, insert, items};
+use crate::world::{Read, World, begin, code, commit, get, insert, items, patch};
 
 fn object(fields: &[(&str, FieldValidator)]) -> Validator {
     Validator::object(fields.iter().map(|(name, field)| (*name, field.clone())))
@@ -240,22 +240,31 @@ async fn a_dropped_index_leaves_no_entries() {
     drop(engine);
 }
 
+fn with_index(name: &str, field: &str) -> TableDefinition {
+    TableDefinition::new("items", Validator::Any).with_index(name, &[field])
+}
+
+/// A budget that makes the building of an index write and note what it has after each chunk of documents.
+const BUDGET_OF_ONE_CHUNK: usize = 300 << 10;
+
 /// A start that is broken off at any sync goes on at the next, also with another schema.
 #[tokio::test]
 async fn an_interrupted_start_goes_on() {
-    const N: usize = 70_000;
-    let filled = filled(N).await;
-    for sync in 0..4 {
+    const N: usize = 6_000;
+    let mut filled = filled(N).await;
+    filled.config.memory_budget_bytes = BUDGET_OF_ONE_CHUNK;
+    let mut sync = 0;
+    loop {
         let mut world = World { storage: filled.storage.reopen(), ..filled.clone() };
         let first = world.storage.n_syncs();
         world.storage.fail_at(first + sync, Fault::CrashTorn);
-        let by_s = TableDefinition::new("items", Validator::Any).with_index("by_s", &["s"]);
-        world.schema = Schema::new([by_s.clone()]);
+        world.schema = Schema::new([with_index("by_s", "s")]);
         let opened = world.try_open().await;
-        assert!(opened.is_err() || sync == 3, "there are only so many syncs");
-        drop(opened);
+        if opened.is_ok() {
+            break;
+        }
         if sync % 2 == 1 {
-            world.schema = Schema::new([by_s.with_index("by_n", &["n"])]);
+            world.schema = Schema::new([with_index("by_s", "s").with_index("by_n", &["n"])]);
         }
         let engine = world.crash_and_open().await;
         let read = Read::all("items", "by_s").with(RangeOp::Eq, "s", Value::String("3".to_owned())).take(2_000);
@@ -267,5 +276,36 @@ async fn an_interrupted_start_goes_on() {
         let n_indexes = if sync % 2 == 1 { 3 } else { 2 };
         others_run().await;
         assert_eq!(world.storage.counts().2, N * n_indexes);
+        sync += 1;
     }
+    assert!(sync > N as u64 / 1_024, "an index is noted to be on its way after each chunk");
+}
+
+/// A server without the new index may run between two starts that build it: what that one wrote is indexed as well.
+#[tokio::test]
+async fn what_is_written_between_two_starts_is_in_the_index() {
+    const N: usize = 6_000;
+    let mut world = filled(N).await;
+    world.config.memory_budget_bytes = BUDGET_OF_ONE_CHUNK;
+    let old = world.schema.clone();
+    // In the middle: half of the entries are there.
+    world.storage.fail_at(world.storage.n_syncs() + 4, Fault::CrashTorn);
+    world.schema = Schema::new([with_index("by_s", "s")]);
+    assert!(world.try_open().await.is_err());
+
+    world.schema = old;
+    let engine = world.crash_and_open().await;
+    let tx = begin(&engine);
+    for document in Read::eq_n(7.0).step(&tx, None, None).await.unwrap().rows {
+        patch(&tx, document.1.id, r#"{"s":"changed"}"#).await;
+    }
+    let committed = commit(&engine, &tx).unwrap();
+    assert!(engine.wait_durable(committed.ts, 0).await);
+    drop((tx, engine));
+
+    world.schema = Schema::new([with_index("by_s", "s")]);
+    let engine = world.crash_and_open().await;
+    let of = |s: &str| Read::all("items", "by_s").with(RangeOp::Eq, "s", Value::String(s.to_owned())).take(2_000);
+    assert_eq!(of("changed").run_all(&begin(&engine)).await, [r#"{"n":7.0,"s":"changed"}"#]);
+    assert_eq!(of("7").run_all(&begin(&engine)).await.len(), N / 10 - 1);
 }

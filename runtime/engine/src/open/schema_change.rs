@@ -14,19 +14,21 @@ use syncline_schema::{
 };
 
 use super::{SCHEMA, new_table, schema_text};
-use crate::catalog::{Catalog, Index, Table, document_validator, stored_from_base};
+use crate::catalog::{Catalog, Index, Table, document_validator};
 use crate::commit::IndexId;
+use crate::document;
 use crate::engine::Shared;
 use crate::error::{OpenError, SchemaMismatch};
+use crate::key::Key;
 use crate::memory::Gap;
 use crate::ports::Progress;
 use crate::storage::{BaseRow, BaseWrites, Checkpoint, Meta, StorageError};
 
-/// Documents read at once.
+/// Documents read at once, and index entries written in one transaction of the storage.
 const CHUNK_ROWS: usize = 1_024;
 
-/// Chunks between two notes of how far the building of an index is.
-const CHUNKS_A_NOTE: usize = 64;
+/// Share of the memory budget that entries may take which are gathered to be sorted.
+const RUN_SHARE: usize = 4;
 
 /// Index entries dropped in one transaction of the storage.
 const DROPPED_AT_ONCE: usize = 1_024;
@@ -42,8 +44,17 @@ struct Work<'a> {
     table: Arc<Table>,
     check: Option<&'a TableDefinition>,
     build: Vec<Index>,
-    /// Where an earlier start got to.
-    after: Option<InternalId>,
+    /// What an earlier start left.
+    left: Left,
+}
+
+/// What an earlier start left of the indexes that are to be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// Nothing.
+    Nothing,
+    /// All entries of the documents up to one; `None`: perhaps some entries.
+    UpTo(Option<InternalId>),
 }
 
 pub(super) async fn apply(shared: &Shared, stored: &Schema, meta: &Meta) -> Result<(), OpenError> {
@@ -55,10 +66,10 @@ pub(super) async fn apply(shared: &Shared, stored: &Schema, meta: &Meta) -> Resu
         let Some(before) = shared.catalog().numbered(table.number, Timestamp(u64::MAX)).cloned() else { continue };
         let build = new_indexes(&before, table);
         let note = meta.iter().find(|(name, _)| *name == building_name(table.number)).map(|(_, note)| note.as_str());
-        let after = resume(shared, table, &build, note).await?;
+        let left = resume(shared, table, &build, note).await?;
         let check = declared.tables.get(&*table.name).filter(|_| diff.recheck.iter().any(|name| **name == *table.name));
         if check.is_some() || !build.is_empty() {
-            works.push(Work { table: table.clone(), check, build, after });
+            works.push(Work { table: table.clone(), check, build, left });
         }
     }
     for work in &works {
@@ -120,25 +131,35 @@ fn describe(indexes: &[Index]) -> serde_json::Value {
     indexes.iter().map(describe).collect()
 }
 
-/// Where an earlier start got to with the same indexes. What it left of others is removed.
-async fn resume(
-    shared: &Shared,
-    table: &Table,
-    build: &[Index],
-    note: Option<&str>,
-) -> Result<Option<InternalId>, StorageError> {
-    let Some(note) = note else { return Ok(None) };
+/// The note of how far the building of a table's indexes is: durable before their first entry is, so that none is ever
+/// taken for an entry of something else.
+///
+/// It holds for the state of the base that it was made in. A server without these indexes may run in between: what that
+/// one writes has no entries in them.
+fn note(shared: &Shared, work: &Work<'_>, after: Option<InternalId>) -> Checkpoint {
+    let table = work.table.number;
+    let after = after.map(|internal| DocumentId { table, internal }.to_string());
+    let note = json!({"indexes": describe(&work.build), "base": shared.base().0, "after": after}).to_string();
+    Checkpoint { meta: vec![(building_name(table), note)], ..Checkpoint::default() }
+}
+
+/// Where an earlier start got to with the same indexes over the same documents. What it left of others is removed.
+async fn resume(shared: &Shared, table: &Table, build: &[Index], note: Option<&str>) -> Result<Left, StorageError> {
+    let Some(note) = note else { return Ok(Left::Nothing) };
     let corrupt = || StorageError::Corrupt { what: format!("the note `{}`: {note}", building_name(table.number)) };
     let found: serde_json::Value = serde_json::from_str(note).map_err(|_| corrupt())?;
-    if found["indexes"] == describe(build) {
-        let after = found["after"].as_str().and_then(|text| DocumentId::parse(text).ok()).ok_or_else(corrupt)?;
-        return Ok(Some(after.internal));
+    if found["indexes"] == describe(build) && found["base"] == shared.base().0 {
+        let after = match &found["after"] {
+            serde_json::Value::Null => None,
+            after => Some(after.as_str().and_then(|text| DocumentId::parse(text).ok()).ok_or_else(corrupt)?.internal),
+        };
+        return Ok(Left::UpTo(after));
     }
     for index in found["indexes"].as_array().ok_or_else(corrupt)? {
         let number = index["number"].as_u64().and_then(|number| u32::try_from(number).ok()).ok_or_else(corrupt)?;
         drop_entries(shared, IndexId { table: table.number, index: number }).await?;
     }
-    Ok(None)
+    Ok(Left::Nothing)
 }
 
 async fn drop_entries(shared: &Shared, index: IndexId) -> Result<(), StorageError> {
@@ -153,30 +174,43 @@ async fn drop_entries(shared: &Shared, index: IndexId) -> Result<(), StorageErro
 /// Reads all documents of a table once: checks them, and writes the entries of new indexes.
 async fn read_through(shared: &Shared, catalog: &Catalog, work: &Work<'_>) -> Result<(), OpenError> {
     let mut mismatch = SchemaMismatch { table: work.table.name.to_string(), n_documents: 0, examples: Vec::new() };
-    // Documents that an earlier start passed were checked by it, but perhaps against another declaration.
-    let from = if work.check.is_some() { None } else { work.after };
+    let mut run = Run::default();
+    let from = match work.left {
+        // Documents that an earlier start passed were checked by it, but perhaps against another declaration.
+        Left::UpTo(after) => after.filter(|_| work.check.is_none()),
+        Left::Nothing if work.build.is_empty() => None,
+        Left::Nothing => {
+            shared.storage.finish_checkpoint(note(shared, work, None)).await?;
+            None
+        }
+    };
     let mut gap = Gap { start: from.map_or_else(Vec::new, |id| [&id.0[..], &[0]].concat()), end: None };
-    let (mut done, mut n_chunks) = (0, 0);
+    let mut done = 0;
     loop {
         let number = work.table.number;
         let rows = shared.read_gap(number, IndexId::BY_ID, &gap, Order::Asc, CHUNK_ROWS).await?;
         let Some(last) = rows.last() else { break };
         gap.start = [&last.key[..], &[0]].concat();
         done += rows.len() as u64;
-        n_chunks += 1;
         if let Some(definition) = work.check {
             check_rows(number, definition, catalog, &rows, &mut mismatch)?;
         }
         if mismatch.n_documents == 0 && !work.build.is_empty() {
-            let note = n_chunks % CHUNKS_A_NOTE == 0;
-            build_rows(shared, work, &rows, note).await?;
+            run.gather(work, &rows)?;
+            if run.bytes > shared.config.memory_budget_bytes / RUN_SHARE {
+                run.write(shared).await?;
+                shared.storage.finish_checkpoint(note(shared, work, Some(last.id))).await?;
+            }
         }
         tell(shared, work, done);
         if rows.len() < CHUNK_ROWS {
             break;
         }
     }
-    if mismatch.n_documents > 0 { Err(OpenError::Mismatch(mismatch)) } else { Ok(()) }
+    if mismatch.n_documents > 0 {
+        return Err(OpenError::Mismatch(mismatch));
+    }
+    Ok(run.write(shared).await?)
 }
 
 fn tell(shared: &Shared, work: &Work<'_>, done: u64) {
@@ -211,28 +245,48 @@ fn check_rows(
     Ok(())
 }
 
-/// Writes the entries of some documents, and notes how far it is now and then.
-async fn build_rows(shared: &Shared, work: &Work<'_>, rows: &[BaseRow], note: bool) -> Result<(), StorageError> {
-    let table = work.table.number;
-    let definitions: Vec<IndexDefinition> = work.build.iter().map(|index| index.definition.clone()).collect();
-    let mut writes = BaseWrites::default();
-    for row in rows {
-        let id = DocumentId { table, internal: row.id };
-        let stored = stored_from_base(row.json.clone().unwrap_or_default())?;
-        let keys = document_keys(&stored.json, &definitions, stored.creation_time, &id)
-            .map_err(|error| StorageError::Corrupt { what: format!("document {id}: {error}") })?;
-        for (index, key) in work.build.iter().zip(keys) {
-            writes.entries.push((IndexId { table, index: index.number }, key.into(), row.id));
+/// Entries of new indexes, gathered to be written in the order of their keys: each page of the base is then written
+/// once for all of its entries. In the order of the documents nearly every entry would rewrite a page of its own.
+#[derive(Default)]
+struct Run {
+    entries: Vec<(u32, Key, DocumentId)>,
+    /// About the memory they take.
+    bytes: usize,
+}
+
+impl Run {
+    /// Adds the entries of some documents.
+    fn gather(&mut self, work: &Work<'_>, rows: &[BaseRow]) -> Result<(), StorageError> {
+        let definitions: Vec<IndexDefinition> = work.build.iter().map(|index| index.definition.clone()).collect();
+        for row in rows {
+            let id = DocumentId { table: work.table.number, internal: row.id };
+            let corrupt = |what: String| StorageError::Corrupt { what: format!("document {id}: {what}") };
+            let json = row.json.as_deref().unwrap_or_default();
+            let created = document::creation_time(json).ok_or_else(|| corrupt("it has no creation time".to_owned()))?;
+            let keys = document_keys(json, &definitions, created, &id).map_err(|error| corrupt(error.to_string()))?;
+            for (index, key) in work.build.iter().zip(keys) {
+                self.bytes += size_of::<(u32, Key, DocumentId)>() + key.len();
+                self.entries.push((index.number, Key::new(key.into()), id));
+            }
         }
+        Ok(())
     }
-    shared.storage.write_base(writes).await?;
-    if let Some(last) = rows.last().filter(|_| note) {
-        let after = DocumentId { table, internal: last.id }.to_string();
-        let note = json!({"indexes": describe(&work.build), "after": after}).to_string();
-        let meta = vec![(building_name(table), note)];
-        shared.storage.finish_checkpoint(Checkpoint { meta, ..Checkpoint::default() }).await?;
+
+    /// Writes all of them, and is empty again.
+    async fn write(&mut self, shared: &Shared) -> Result<(), StorageError> {
+        let mut entries = std::mem::take(&mut self.entries);
+        self.bytes = 0;
+        // Stable: quick where the order of the documents is nearly that of the keys.
+        entries.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        for some in entries.chunks(CHUNK_ROWS) {
+            let mut writes = BaseWrites::default();
+            for (index, key, id) in some {
+                writes.entries.push((IndexId { table: id.table, index: *index }, key.shared().clone(), id.internal));
+            }
+            shared.storage.write_base(writes).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// One step of the storage makes it all current.
