@@ -5,6 +5,7 @@ mod durability;
 mod environment;
 mod faults;
 mod limits;
+mod memory;
 mod model;
 mod outcomes;
 mod schema;

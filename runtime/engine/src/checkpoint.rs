@@ -84,7 +84,7 @@ pub(crate) async fn checkpoint(shared: &Shared) -> Result<(), StorageError> {
     }
     if let Ok(groups) = &moved {
         shared.outcomes.settle(groups, to);
-        shared.evict(shared.config.memory_budget_bytes);
+        shared.evict(shared.memory_budget(), usize::MAX);
     }
     moved.map(|_| ())
 }

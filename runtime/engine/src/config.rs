@@ -51,15 +51,17 @@ pub struct EngineConfig {
     pub exclusive_turn_max: Duration,
     /// Snapshots held by [`Engine::pin`](crate::Engine::pin) at once, a number. Default 4,096. Source: ours; P7.
     pub pins_max: usize,
-    /// Documents and index entries kept in memory, bytes, as far as they can be read again from the base.
-    /// Default 1 GiB. Source: ours.
+    /// Memory for data, bytes: documents and index entries, those that are in the log only included, and what the
+    /// storage caches. Not counted: what running functions hold, commits that transactions still need, and the
+    /// program itself. Default 1 GiB. Source: ours.
     pub memory_budget_bytes: usize,
     /// Commits kept for conflicts and subscriptions beyond what running transactions need, bytes. When those need
     /// more, the oldest transactions are ended early. Default 256 MiB. Source: ours; P7.
     pub recent_commits_bytes_max: usize,
     /// Commits that wait for the disk, bytes; more are refused. Default 256 MiB. Source: ours; P7.
     pub pending_bytes_max: usize,
-    /// The log is moved to the base when it has grown by so many bytes. Default 64 MiB. Source: ours; longer means a
+    /// The log is moved to the base when it has grown by so many bytes, or by an eighth of the memory for documents if
+    /// that is less. Default 64 MiB. Source: ours; longer means a
     /// slower start after a crash, shorter that documents written often are moved more often.
     pub checkpoint_log_bytes: u64,
     /// Rows moved to the base in one transaction of the storage, a number. Default 512. Source: ours; commits wait

@@ -20,6 +20,11 @@ impl Engine {
         self.shared.log_bytes.load(Ordering::Relaxed)
     }
 
+    /// About the memory that documents and index entries take, bytes.
+    pub fn data_bytes(&self) -> usize {
+        self.shared.data_bytes()
+    }
+
     /// How long the newest appends to the log took, nanoseconds, ascending.
     pub fn sync_durations_ns(&self) -> Vec<u64> {
         let syncs = self.shared.syncs_ns.lock().unwrap_or_else(PoisonError::into_inner);

@@ -105,6 +105,10 @@ pub(crate) struct Shared {
     pub n_pins: AtomicUsize,
     /// Reads that are loading from the base.
     pub n_loading: AtomicUsize,
+    /// Rows that memory has taken in since eviction last came by.
+    pub n_taken_in: AtomicUsize,
+    /// Reads that asked the base while memory was full.
+    pub n_asked: AtomicUsize,
     /// Bytes of the log since the last checkpoint.
     pub log_bytes: AtomicU64,
     /// Commits made since the start.

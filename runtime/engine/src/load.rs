@@ -1,5 +1,7 @@
 //! Reading the base into memory, and letting go of what has not been read for a while.
 //!
+//! While memory is full, most of what is read passes by it: its reader looks at it beneath memory, once.
+//!
 //! A base row may be put into memory only if nothing newer was let go of meanwhile: what is dirty is never let go of,
 //! and what is clean is at or below `base`. So a read is good when `base` is the same before it and, under the table's
 //! lock, after it; else it is made again.
@@ -14,11 +16,19 @@ use crate::catalog::{Table, stored_from_base};
 use crate::commit::IndexId;
 use crate::engine::Shared;
 use crate::key::Key;
-use crate::memory::{Gap, TableSpace};
+use crate::memory::{Beneath, Gap, Row, Stored, TableSpace};
 use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
 
-/// The least number of rows asked of the base at once: a question costs more than a row.
+/// The least number of rows that memory takes in at once: a question costs more than a row.
 const ROWS_MIN: usize = 64;
+
+/// Of so many reads that ask the base while memory is full, it takes in what one found: so what is read again and again
+/// comes in soon, and a scan of everything, or look-ups all over it, do not cost an eviction a row.
+const TAKEN_IN_ONE_OF: usize = 8;
+
+/// Slots that eviction looks at for each row that was taken in: most are an entry or a document that was read lately,
+/// and some are not in the base yet.
+const EVICTED_FOR_ONE: usize = 16;
 
 /// Slots that eviction looks at under one lock, a number: some tens of microseconds.
 const EVICTED_AT_ONCE: usize = 256;
@@ -41,63 +51,110 @@ impl<'a> Loading<'a> {
 impl Drop for Loading<'_> {
     fn drop(&mut self) {
         let n_before = self.0.n_loading.fetch_sub(1, Ordering::Relaxed);
-        let budget = self.0.config.memory_budget_bytes;
-        // While others load, memory may grow to twice the budget, so that nobody's rows go before they are read.
-        self.0.evict(if n_before == 1 { budget } else { budget.saturating_mul(2) });
+        let budget = self.0.memory_budget();
+        // What passed by memory makes nobody leave.
+        let n_taken_in = self.0.n_taken_in.swap(0, Ordering::Relaxed);
+        if n_taken_in > 0 {
+            // While others load, memory may grow to twice the budget, so that nobody's rows go before they are read.
+            let budget = if n_before == 1 { budget } else { budget.saturating_mul(2) };
+            self.0.evict(budget, EVICTED_FOR_ONE.saturating_mul(n_taken_in));
+        }
     }
 }
 
 impl Shared {
-    /// Puts documents, or their absence, into memory.
-    pub(crate) async fn load_documents(&self, table: &Table, ids: Vec<InternalId>) -> Result<(), StorageError> {
+    /// What documents and index entries may take: the storage's caches have their part of the whole, at most half.
+    pub(crate) fn memory_budget(&self) -> usize {
+        let whole = self.config.memory_budget_bytes;
+        whole.saturating_sub(self.storage.cache_bytes_max()).max(whole / 2)
+    }
+
+    /// Bytes of the log after which it is moved to the base. What is in the log only cannot be let go of, and takes
+    /// two to three times as much in memory: so at most an eighth of the budget.
+    pub(crate) fn checkpoint_log_bytes(&self) -> u64 {
+        self.config.checkpoint_log_bytes.min(self.memory_budget() as u64 / 8)
+    }
+
+    /// About the memory that documents and index entries take.
+    pub(crate) fn data_bytes(&self) -> usize {
+        self.catalog().iter().map(|table| table.memory.bytes()).sum()
+    }
+
+    /// Whether memory takes in what is read now.
+    fn takes_in(&self) -> bool {
+        self.data_bytes() < self.memory_budget()
+            || self.n_asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(TAKEN_IN_ONE_OF)
+    }
+
+    /// Puts documents, or their absence, into memory; or beneath it, where a reader brings that.
+    pub(crate) async fn load_documents(
+        &self,
+        table: &Table,
+        ids: Vec<InternalId>,
+        beneath: Option<&mut Beneath>,
+    ) -> Result<(), StorageError> {
+        let beneath = beneath.filter(|_| !self.takes_in());
         loop {
             let base = self.base();
             let part = BaseRead::Documents { table: table.number, ids: ids.clone() };
             let mut answers = self.storage.read(vec![part]).await?;
             let Some(BaseAnswer::Documents(found)) = answers.pop() else { return Err(unasked()) };
+            let found: Vec<_> = found.into_iter().map(prepare_document).collect::<Result<_, _>>()?;
+            let found = ids.iter().copied().zip(found);
+            if let Some(beneath) = beneath {
+                beneath.add_documents(base, found);
+                return Ok(());
+            }
             let mut space = table.memory.write();
             if self.base() != base {
                 continue;
             }
-            for (id, json) in ids.iter().zip(found) {
-                install_document(&mut space, *id, json, base)?;
+            self.n_taken_in.fetch_add(ids.len(), Ordering::Relaxed);
+            for (id, stored) in found {
+                match stored {
+                    Some(stored) => space.documents.install(id.into(), stored, base),
+                    None => space.documents.set_resident(&id.0, Some(&[&id.0[..], &[0]].concat())),
+                }
             }
             return Ok(());
         }
     }
 
-    /// Puts the first rows of a gap in an index into memory, with their documents; at least `limit` if there are.
+    /// Puts the first rows of a gap in an index, at least `limit` if there are, with their documents into memory or
+    /// beneath it.
     pub(crate) async fn load_gap(
         &self,
         table: &Table,
         index: u32,
         gap: &Gap,
-        order: Order,
-        limit: usize,
+        (order, limit): (Order, usize),
+        beneath: &mut Beneath,
     ) -> Result<(), StorageError> {
-        let limit = limit.max(ROWS_MIN);
+        let takes_in = self.takes_in();
+        let limit = if takes_in { limit.max(ROWS_MIN) } else { limit };
         loop {
             let base = self.base();
             let rows = self.read_gap(table.number, index, gap, order, limit).await?;
+            let interval = covered(gap, order, &rows, limit);
+            let rows: Vec<Row> = rows.into_iter().map(prepare_row).collect::<Result<_, _>>()?;
+            if !takes_in {
+                beneath.add_rows(base, order, interval, rows);
+                return Ok(());
+            }
             let mut space = table.memory.write();
             if self.base() != base {
                 continue;
             }
-            let (start, end) = covered(gap, order, &rows, limit);
-            for row in rows {
-                if index != IndexId::BY_ID
-                    && let Some(index) = space.index_mut(index)
-                {
-                    index.entries.install(Key::new(row.key), row.id, base);
-                }
-                if let Some(json) = row.json {
-                    install_document(&mut space, row.id, Some(json), base)?;
-                }
-            }
-            if index == IndexId::BY_ID {
-                space.documents.set_resident(&start, end.as_deref());
-            } else if let Some(index) = space.index_mut(index) {
-                index.entries.set_resident(&start, end.as_deref());
+            // An empty interval is something too.
+            self.n_taken_in.fetch_add(rows.len() + 1, Ordering::Relaxed);
+            install_rows(&mut space, index, rows, base);
+            let entries = match index {
+                IndexId::BY_ID => None,
+                index => space.index_mut(index),
+            };
+            match entries {
+                Some(index) => index.entries.set_resident(&interval.start, interval.end.as_deref()),
+                None => space.documents.set_resident(&interval.start, interval.end.as_deref()),
             }
             return Ok(());
         }
@@ -123,13 +180,13 @@ impl Shared {
         }
     }
 
-    /// Lets go of what can be read again, while memory is over a budget. Bounded: more goes with the next load.
-    pub(crate) fn evict(&self, budget: usize) {
+    /// Lets go of what can be read again, while memory is over a budget, and looks at about `n_max` slots at most.
+    pub(crate) fn evict(&self, budget: usize, n_max: usize) {
         let catalog = self.catalog();
         let tables: Vec<&Arc<Table>> = catalog.iter().collect();
         let total = || tables.iter().map(|table| table.memory.bytes()).sum::<usize>();
         // Twice over everything at most: the first time may only find that all of it was read lately.
-        let mut n_left = 2 * total() / 64;
+        let mut n_left = n_max.min(2 * total() / 64);
         while total() > budget && n_left > 0 {
             for table in &tables {
                 let mut space = table.memory.write();
@@ -143,26 +200,34 @@ impl Shared {
     }
 }
 
-fn install_document(
-    space: &mut TableSpace,
-    id: InternalId,
-    json: Option<Arc<str>>,
-    base: Timestamp,
-) -> Result<(), StorageError> {
-    match json {
-        Some(json) => space.documents.install(id.into(), stored_from_base(json)?, base),
-        None => space.documents.set_resident(&id.0, Some(&[&id.0[..], &[0]].concat())),
+fn prepare_document(json: Option<Arc<str>>) -> Result<Option<Stored>, StorageError> {
+    json.map(stored_from_base).transpose()
+}
+
+fn prepare_row(BaseRow { key, id, json }: BaseRow) -> Result<Row, StorageError> {
+    Ok(Row { key, id, stored: prepare_document(json)? })
+}
+
+fn install_rows(space: &mut TableSpace, index: u32, rows: Vec<Row>, base: Timestamp) {
+    for Row { key, id, stored } in rows {
+        if index != IndexId::BY_ID
+            && let Some(index) = space.index_mut(index)
+        {
+            index.entries.install(Key::new(key), id, base);
+        }
+        if let Some(stored) = stored {
+            space.documents.install(id.into(), stored, base);
+        }
     }
-    Ok(())
 }
 
 /// The interval that rows of a gap are all of.
-fn covered(gap: &Gap, order: Order, rows: &[BaseRow], limit: usize) -> (Vec<u8>, Option<Vec<u8>>) {
-    let whole = (gap.start.clone(), gap.end.clone());
+fn covered(gap: &Gap, order: Order, rows: &[BaseRow], limit: usize) -> Gap {
+    let whole = gap.clone();
     match rows.last() {
         Some(last) if rows.len() >= limit => match order {
-            Order::Asc => (whole.0, Some([&last.key[..], &[0]].concat())),
-            Order::Desc => (last.key.to_vec(), whole.1),
+            Order::Asc => Gap { end: Some([&last.key[..], &[0]].concat()), ..whole },
+            Order::Desc => Gap { start: last.key.to_vec(), ..whole },
         },
         _ => whole,
     }

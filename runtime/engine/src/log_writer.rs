@@ -76,7 +76,7 @@ impl Shared {
         self.snapshots.set_durable(ts, self.ports.clock.monotonic_ms());
         self.durable.send_modify(|durable| durable.ts = ts);
         let log_bytes = self.log_bytes.fetch_add(n_bytes, Ordering::Relaxed) + n_bytes;
-        if log_bytes >= self.config.checkpoint_log_bytes {
+        if log_bytes >= self.checkpoint_log_bytes() {
             self.wakes.checkpoint.notify_one();
         }
     }

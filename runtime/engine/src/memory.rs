@@ -3,6 +3,7 @@
 //! A table's documents and indexes are under one lock, held for a step of a read or of a commit and never across
 //! anything slow. Snapshots need no lock over several tables: a commit is visible once its timestamp is.
 
+mod beneath;
 mod keyspace;
 mod residency;
 mod walk;
@@ -15,9 +16,10 @@ use syncline_schema::{InternalId, Timestamp};
 
 use crate::commit::DocumentKeys;
 use crate::key::Key;
+pub(crate) use beneath::{Beneath, Row};
 pub(crate) use keyspace::{IdKey, Keyspace, Known, Version, Weigh, id_bounds};
 pub(crate) use residency::Residency;
-pub(crate) use walk::{Gap, Walk};
+pub(crate) use walk::{Gap, Seen, Walk};
 
 /// A version of a document. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -162,6 +162,8 @@ fn shared(storage: Arc<dyn Storage>, schema: Schema, config: EngineConfig, ports
         checkpointing: tokio::sync::Mutex::new(()),
         n_pins: AtomicUsize::new(0),
         n_loading: AtomicUsize::new(0),
+        n_taken_in: AtomicUsize::new(0),
+        n_asked: AtomicUsize::new(0),
         log_bytes: AtomicU64::new(found.log_bytes),
         n_commits: AtomicU64::new(0),
         syncs_ns: Mutex::default(),

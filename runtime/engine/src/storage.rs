@@ -204,6 +204,11 @@ pub trait Storage: Send + Sync + 'static {
     /// Ends a checkpoint.
     fn finish_checkpoint(&self, checkpoint: Checkpoint) -> StorageFuture<Pruned>;
 
+    /// The most memory that it caches the base in, bytes. The engine takes it out of its own budget.
+    fn cache_bytes_max(&self) -> usize {
+        0
+    }
+
     /// About how many bytes the base holds.
     fn base_bytes(&self) -> StorageFuture<u64>;
 

@@ -202,6 +202,10 @@ pub(crate) enum Known<'a, V> {
     Unknown,
 }
 
+/// What a slot takes beyond its parts, bytes: heads of allocations, what they are rounded up by, and room in nodes of
+/// the map, which are two thirds full.
+const SLOT_OVERHEAD_BYTES: usize = 32;
+
 /// Versions by key.
 #[derive(Debug)]
 pub(crate) struct Keyspace<K, V> {
@@ -223,7 +227,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     }
 
     fn key_bytes(key: &K) -> usize {
-        size_of::<K>() + key.bytes().as_ref().len()
+        size_of::<K>() + key.bytes().as_ref().len() + SLOT_OVERHEAD_BYTES
     }
 
     /// About the memory it takes, bytes.

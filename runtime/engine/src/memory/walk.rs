@@ -1,11 +1,13 @@
 //! Walking an interval of a keyspace at a snapshot, in either direction, as far as memory is complete.
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
 use syncline_functions::tx::Order;
 use syncline_schema::Timestamp;
 
-use super::keyspace::{Keyspace, Slot, SpaceKey, Weigh};
+use super::beneath::{Beneath, Row};
+use super::keyspace::{Keyspace, Slot, SpaceKey, Version, Weigh};
 
 /// Where a walk ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +27,15 @@ pub(crate) struct Gap {
     pub end: Option<Vec<u8>>,
 }
 
+/// What a walk comes to.
+#[derive(Debug)]
+pub(crate) enum Seen<'a, K, V> {
+    /// In memory.
+    Memory(&'a K, &'a V),
+    /// Beneath it.
+    Base(&'a Row),
+}
+
 impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// Calls `visit` for what a snapshot sees in an interval, in order.
     pub fn walk(
@@ -32,7 +43,42 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         (start, end): (&[u8], Option<&[u8]>),
         order: Order,
         snapshot: Timestamp,
-        mut visit: impl FnMut(&K, &V) -> ControlFlow<()>,
+        beneath: Option<&Beneath>,
+        mut visit: impl FnMut(Seen<'_, K, V>) -> ControlFlow<()>,
+    ) -> Walk {
+        let mut walk = self.walk_memory((start, end), order, snapshot, &mut visit);
+        // At most one gap for each time that memory is complete, and then not: every turn comes nearer to the end.
+        while let Walk::Gap(gap) = walk {
+            let Some(part) = beneath.and_then(|beneath| beneath.part_of(&gap, order).zip(Some(beneath))) else {
+                return Walk::Gap(gap);
+            };
+            let (part, rows) = (&part.0, part.1.rows_in(&part.0));
+            if self.walk_merged(part, rows, order, snapshot, &mut visit).is_break() {
+                return Walk::Stopped;
+            }
+            let reached_end = match order {
+                Order::Asc => part.end == gap.end,
+                Order::Desc => part.start == gap.start,
+            };
+            if reached_end {
+                return Walk::Ended;
+            }
+            let rest = match order {
+                Order::Asc => (part.end.as_deref().unwrap_or_default(), gap.end.as_deref()),
+                Order::Desc => (&gap.start[..], Some(&part.start[..])),
+            };
+            walk = self.walk_memory(rest, order, snapshot, &mut visit);
+        }
+        walk
+    }
+
+    /// The same as far as memory is complete.
+    fn walk_memory(
+        &self,
+        (start, end): (&[u8], Option<&[u8]>),
+        order: Order,
+        snapshot: Timestamp,
+        visit: &mut impl FnMut(Seen<'_, K, V>) -> ControlFlow<()>,
     ) -> Walk {
         if end.is_some_and(|end| end <= start) {
             return Walk::Ended;
@@ -52,19 +98,12 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
             return Walk::Gap(Gap { start: start.to_vec(), end: end.map(<[u8]>::to_vec) });
         };
         let mut visit = |key: &K, slot: &Slot<V>| match slot.value_at(snapshot) {
-            Some(value) => visit(key, value),
+            Some(value) => visit(Seen::Memory(key, value)),
             None => ControlFlow::Continue(()),
         };
         let stopped = match order {
-            Order::Asc => self
-                .slots_from(from)
-                .take_while(|(key, _)| to.is_none_or(|to| key.bytes().as_ref() < to))
-                .try_for_each(|(key, slot)| visit(key, slot)),
-            Order::Desc => self
-                .slots_before(to)
-                .rev()
-                .take_while(|(key, _)| key.bytes().as_ref() >= from)
-                .try_for_each(|(key, slot)| visit(key, slot)),
+            Order::Asc => self.slots_in(from, to).try_for_each(|(key, slot)| visit(key, slot)),
+            Order::Desc => self.slots_back(from, to).try_for_each(|(key, slot)| visit(key, slot)),
         };
         if stopped.is_break() {
             return Walk::Stopped;
@@ -76,6 +115,57 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
             Order::Desc => Walk::Gap(Gap { start: start.to_vec(), end: Some(from.to_vec()) }),
         }
     }
+
+    /// The slots in an interval, in order.
+    fn slots_in<'a>(&'a self, from: &[u8], to: Option<&'a [u8]>) -> impl Iterator<Item = (&'a K, &'a Slot<V>)> {
+        self.slots_from(from).take_while(move |(key, _)| to.is_none_or(|to| key.bytes().as_ref() < to))
+    }
+
+    /// The slots in an interval, last first.
+    fn slots_back<'a>(&'a self, from: &'a [u8], to: Option<&[u8]>) -> impl Iterator<Item = (&'a K, &'a Slot<V>)> {
+        self.slots_before(to).rev().take_while(move |(key, _)| key.bytes().as_ref() >= from)
+    }
+
+    /// What a snapshot sees where all rows of the base are at hand: memory's versions, and those rows where it has none.
+    fn walk_merged(
+        &self,
+        Gap { start, end }: &Gap,
+        rows: &[Row],
+        order: Order,
+        snapshot: Timestamp,
+        visit: &mut impl FnMut(Seen<'_, K, V>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match order {
+            Order::Asc => merge(self.slots_in(start, end.as_deref()), rows.iter(), |a, b| a.cmp(b), snapshot, visit),
+            Order::Desc => {
+                let slots = self.slots_back(start, end.as_deref());
+                merge(slots, rows.iter().rev(), |a, b| b.cmp(a), snapshot, visit)
+            }
+        }
+    }
+}
+
+fn merge<'a, K: SpaceKey + 'a, V: Weigh + 'a>(
+    slots: impl Iterator<Item = (&'a K, &'a Slot<V>)>,
+    rows: impl Iterator<Item = &'a Row>,
+    compare: impl Fn(&[u8], &[u8]) -> Ordering,
+    snapshot: Timestamp,
+    visit: &mut impl FnMut(Seen<'_, K, V>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut rows = rows.peekable();
+    for (key, slot) in slots {
+        while let Some(row) = rows.next_if(|row| compare(&row.key, key.bytes().as_ref()).is_lt()) {
+            visit(Seen::Base(row))?;
+        }
+        let row = rows.next_if(|row| *row.key == *key.bytes().as_ref());
+        match (slot.at(snapshot), row) {
+            (Some(Version { value: Some(value), .. }), _) => visit(Seen::Memory(key, value))?,
+            // All that memory has is newer than the snapshot: what the base has is what it was before.
+            (None, Some(row)) => visit(Seen::Base(row))?,
+            (Some(Version { value: None, .. }), _) | (None, None) => {}
+        }
+    }
+    rows.try_for_each(|row| visit(Seen::Base(row)))
 }
 
 /// The lesser of two ends, of which `None` is the greatest.
@@ -106,7 +196,8 @@ mod tests {
         let mut keys = Vec::new();
         let end = to.map(|to| [to]);
         let interval = (&[from][..], end.as_ref().map(|end| &end[..]));
-        let walk = space.walk(interval, order, Timestamp(snapshot), |key, _| {
+        let walk = space.walk(interval, order, Timestamp(snapshot), None, |seen| {
+            let Seen::Memory(key, _) = seen else { panic!("nothing is beneath memory: {seen:?}") };
             keys.push(SpaceKey::bytes(key)[0]);
             if keys.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

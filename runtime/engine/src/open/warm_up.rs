@@ -27,7 +27,7 @@ type Prepared = (BaseRow, Stored, DocumentKeys);
 pub(super) async fn warm_up(shared: Weak<Shared>) {
     let Some(alive) = shared.upgrade() else { return };
     // In memory it takes about twice the bytes that it takes in a file.
-    let fits = alive.storage.base_bytes().await.is_ok_and(|bytes| bytes <= alive.config.memory_budget_bytes as u64 / 2);
+    let fits = alive.storage.base_bytes().await.is_ok_and(|bytes| bytes <= alive.memory_budget() as u64 / 2);
     let tables: Vec<Arc<Table>> = if fits { alive.catalog().iter().cloned().collect() } else { Vec::new() };
     drop(alive);
     for table in tables {

@@ -1,4 +1,5 @@
-//! SQLite as a storage: one file, written by one thread, read by a few others, so that reads never wait for a sync.
+//! SQLite as a storage: one file, written by a thread of its own, read by whoever asks, so that reads never wait for a
+//! sync.
 //!
 //! The file is in WAL mode and every append is synced. One server at a time may have it open, which a lock on a file
 //! beside it makes sure of; the `sqlite3` shell can read it meanwhile (`SELECT * FROM browse`).
@@ -9,11 +10,13 @@ mod tables;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use syncline_schema::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,17 +24,17 @@ use super::{
     BaseAnswer, BaseRead, BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, Storage, StorageError,
     StorageFuture,
 };
-use reader::Reader;
+use reader::{Reader, Readers};
 use writer::Writer;
 
 /// How SQLite is used.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// Threads that read, each with a connection of its own; a number. Default 2. Source: ours.
+    /// Reads at once, each on a connection of its own; a number. Default 2. Source: ours.
     pub n_readers: usize,
     /// Memory that each connection caches pages in, bytes. Default 8 MiB. Source: ours; documents are cached above.
     pub page_cache_bytes: usize,
-    /// Calls that wait for a thread, a number; callers wait for a place. Default 1,024. Source: ours; P7.
+    /// Calls that wait for the thread that writes, a number; callers wait for a place. Default 1,024. Source: ours; P7.
     pub queue_max: usize,
     /// Pages of the write-ahead log after which SQLite moves it to the file, a number. Default 4,000: 16 MB.
     /// Source: ours; more grows that log, fewer sync the file more often.
@@ -52,20 +55,21 @@ impl Default for SqliteOptions {
     }
 }
 
-/// What a thread is asked to do.
-type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
+/// What the thread that writes is asked to do.
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 /// A store in an SQLite file.
 pub struct SqliteStorage {
     path: Arc<Path>,
     /// Gone when it is closed.
     threads: Mutex<Option<Threads>>,
+    readers: Readers,
+    cache_bytes_max: usize,
 }
 
 struct Threads {
-    write: mpsc::Sender<Job<Writer>>,
-    read: mpsc::Sender<Job<Reader>>,
-    /// Each thread holds a sender; receiving ends when all have ended.
+    write: mpsc::Sender<Job>,
+    /// The thread and each reader hold a sender; receiving ends when all have ended.
     ended: mpsc::Receiver<()>,
 }
 
@@ -83,17 +87,9 @@ impl SqliteStorage {
     fn open_locked(path: &Path, options: &SqliteOptions, lock: File) -> Result<Self, StorageError> {
         let connection = tables::open_for_writing(path, options)?;
         let (write, write_jobs) = mpsc::channel(options.queue_max.max(1));
-        let (read, read_jobs) = mpsc::channel(options.queue_max.max(1));
         let (ends, ended) = mpsc::channel(1);
-        let read_jobs = Arc::new(Mutex::new(read_jobs));
-        for _ in 0..options.n_readers.max(1) {
-            let reader = Reader::new(tables::open_for_reading(path, options)?);
-            let (jobs, ends) = (read_jobs.clone(), ends.clone());
-            start("sqlite reader", move || {
-                reader::run(reader, &jobs);
-                drop(ends);
-            })?;
-        }
+        let reader = |_| Ok(Reader::new(tables::open_for_reading(path, options)?, ends.clone()));
+        let readers = Readers::new((0..options.n_readers.max(1)).map(reader).collect::<Result<_, StorageError>>()?);
         let writer = Writer::new(connection)?;
         start("sqlite writer", move || {
             writer::run(writer, write_jobs);
@@ -101,36 +97,31 @@ impl SqliteStorage {
             drop(lock);
             drop(ends);
         })?;
-        Ok(SqliteStorage { path: path.into(), threads: Mutex::new(Some(Threads { write, read, ended })) })
+        let cache_bytes_max = options.page_cache_bytes.saturating_mul(options.n_readers.max(1) + 1);
+        let threads = Mutex::new(Some(Threads { write, ended }));
+        Ok(SqliteStorage { path: path.into(), threads, readers, cache_bytes_max })
     }
 
     fn write<T: Send + 'static>(
         &self,
         f: impl FnOnce(&mut Writer) -> Result<T, StorageError> + Send + 'static,
     ) -> StorageFuture<T> {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(self.path.clone(), threads.as_ref().map(|threads| threads.write.clone()), f)
+        let jobs =
+            self.threads.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|threads| threads.write.clone());
+        let path = self.path.clone();
+        async move {
+            let jobs = jobs.ok_or(StorageError::Closed)?;
+            let (answer, answered) = oneshot::channel();
+            let job: Job = Box::new(move |writer| {
+                // Nobody waits any more: fine, it was done all the same.
+                let _ = answer.send(f(writer));
+            });
+            jobs.send(job).await.map_err(|_| StorageError::Closed)?;
+            drop(jobs);
+            answered.await.map_err(|_| StorageError::Closed)?.map_err(|error| error.of(&path))
+        }
+        .boxed()
     }
-}
-
-/// Runs `f` on the thread behind `jobs`.
-fn ask<C: 'static, T: Send + 'static>(
-    path: Arc<Path>,
-    jobs: Option<mpsc::Sender<Job<C>>>,
-    f: impl FnOnce(&mut C) -> Result<T, StorageError> + Send + 'static,
-) -> StorageFuture<T> {
-    async move {
-        let jobs = jobs.ok_or(StorageError::Closed)?;
-        let (answer, answered) = oneshot::channel();
-        let job: Job<C> = Box::new(move |connection| {
-            // Nobody waits any more: fine, it was done all the same.
-            let _ = answer.send(f(connection));
-        });
-        jobs.send(job).await.map_err(|_| StorageError::Closed)?;
-        drop(jobs);
-        answered.await.map_err(|_| StorageError::Closed)?.map_err(|error| error.of(&path))
-    }
-    .boxed()
 }
 
 fn start(name: &str, f: impl FnOnce() + Send + 'static) -> Result<(), StorageError> {
@@ -170,8 +161,8 @@ impl Storage for SqliteStorage {
     }
 
     fn read(&self, parts: Vec<BaseRead>) -> StorageFuture<Vec<BaseAnswer>> {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(self.path.clone(), threads.as_ref().map(|threads| threads.read.clone()), move |reader| reader.read(parts))
+        let read = self.readers.borrow().and_then(|mut reader| reader.read(parts));
+        ready(read.map_err(|error| error.of(&self.path))).boxed()
     }
 
     fn write_base(&self, writes: BaseWrites) -> StorageFuture<usize> {
@@ -182,16 +173,21 @@ impl Storage for SqliteStorage {
         self.write(move |writer| writer.finish_checkpoint(&checkpoint))
     }
 
+    fn cache_bytes_max(&self) -> usize {
+        self.cache_bytes_max
+    }
+
     fn base_bytes(&self) -> StorageFuture<u64> {
         self.write(|writer| writer.base_bytes())
     }
 
     fn close(&self) -> StorageFuture<()> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.readers.close();
         async move {
-            let Threads { write, read, mut ended } = threads.ok_or(StorageError::Closed)?;
-            // The threads end when nobody can ask them any more.
-            drop((write, read));
+            let Threads { write, mut ended } = threads.ok_or(StorageError::Closed)?;
+            // The thread ends when nobody can ask it any more.
+            drop(write);
             ended.recv().await;
             Ok(())
         }
@@ -204,5 +200,7 @@ fn configure(connection: &Connection, options: &SqliteOptions) -> Result<(), rus
     connection.set_prepared_statement_cache_capacity(64);
     let kib = i64::try_from(options.page_cache_bytes / 1024).unwrap_or(i64::MAX);
     connection.pragma_update(None, "cache_size", -kib)?;
+    // Without this guarantee SQLite looks at what `LIMIT ?` is bound to and plans such a statement anew for each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
 }

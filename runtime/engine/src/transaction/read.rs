@@ -12,7 +12,7 @@ use super::{Transaction, TxState, range};
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
 use crate::load::Loading;
-use crate::memory::{Gap, Known, Stored, TableSpace, Walk};
+use crate::memory::{Beneath, Gap, Known, Seen, Stored, TableSpace, Walk};
 use crate::storage::StorageError;
 use crate::writes::{Write, Writes};
 
@@ -70,10 +70,11 @@ impl Transaction {
         let this = self.strong();
         Reply::Later(Box::pin(async move {
             let _loading = Loading::begin(&this.shared);
+            let mut beneath = Beneath::default();
             loop {
-                let loaded = this.shared.load_documents(&table, vec![id.internal]).await;
+                let loaded = this.shared.load_documents(&table, vec![id.internal], Some(&mut beneath)).await;
                 loaded.map_err(|error| this.fail(error))?;
-                if let Some(found) = this.find_in_memory(&table, id.internal) {
+                if let Some(found) = this.find_or_beneath(&table, id.internal, &mut beneath) {
                     return this.deliver(&mut this.state(), &table, id, found);
                 }
             }
@@ -107,6 +108,17 @@ impl Transaction {
         }
     }
 
+    /// The same where the base has been asked.
+    fn find_or_beneath(&self, table: &Table, id: InternalId, beneath: &mut Beneath) -> Option<Option<Stored>> {
+        let space = table.memory.read();
+        beneath.keep_at(self.shared.base());
+        match space.documents.get(&id.into(), self.snapshot) {
+            Known::Present(stored) => Some(Some(stored.clone())),
+            Known::Absent => Some(None),
+            Known::Unknown => beneath.document(id).cloned(),
+        }
+    }
+
     pub(super) fn scan_index(&self, scan: &Scan<'_>) -> Reply<Batch> {
         let mut state = self.state();
         let step = match self.resolve(&mut state, scan) {
@@ -114,21 +126,23 @@ impl Transaction {
             Ok(None) => return Reply::now(Ok(Batch { rows: Vec::new(), done: true })),
             Err(error) => return Reply::now(Err(error)),
         };
-        if let Attempt::Complete(rows) = self.attempt(&state, &step) {
+        if let Attempt::Complete(rows) = self.attempt(&state, &step, None) {
             return Reply::now(self.finish(&mut state, step, rows));
         }
         drop(state);
         let this = self.strong();
         Reply::Later(Box::pin(async move {
             let _loading = Loading::begin(&this.shared);
+            let mut beneath = Beneath::default();
             loop {
-                let attempt = this.attempt(&this.state(), &step);
+                let attempt = this.attempt(&this.state(), &step, Some(&mut beneath));
                 let loaded = match attempt {
                     Attempt::Complete(rows) => return this.finish(&mut this.state(), step, rows),
                     Attempt::Gap(gap) => {
-                        this.shared.load_gap(&step.table, step.index.index, &gap, step.order, step.limit).await
+                        let rows = (step.order, step.limit);
+                        this.shared.load_gap(&step.table, step.index.index, &gap, rows, &mut beneath).await
                     }
-                    Attempt::Missing(ids) => this.shared.load_documents(&step.table, ids).await,
+                    Attempt::Missing(ids) => this.shared.load_documents(&step.table, ids, Some(&mut beneath)).await,
                 };
                 loaded.map_err(|error: StorageError| this.fail(error))?;
             }
@@ -151,22 +165,31 @@ impl Transaction {
         Ok(Some(step))
     }
 
-    /// Reads a step from memory, with the transaction's own writes in their places.
-    fn attempt(&self, state: &TxState, step: &Step) -> Attempt {
+    /// Reads a step from memory and what is beneath it, with the transaction's own writes in their places.
+    fn attempt(&self, state: &TxState, step: &Step, beneath: Option<&mut Beneath>) -> Attempt {
         let space = step.table.memory.read();
+        let beneath = beneath.map(|beneath| {
+            beneath.keep_at(self.shared.base());
+            &*beneath
+        });
         let mut merge = Merge::new(step, &state.writes);
         let interval = (&step.interval.start[..], step.interval.end.as_deref());
         let walk = if step.index.index == IndexId::BY_ID {
-            space.documents.walk(interval, step.order, self.snapshot, |key, stored| {
-                let id = key.id();
-                merge.visit(&id.0, id, |_| Some((step.row_key(id), stored)))
+            space.documents.walk(interval, step.order, self.snapshot, beneath, |seen| {
+                let (id, stored) = match seen {
+                    Seen::Memory(key, stored) => (key.id(), Some(stored)),
+                    Seen::Base(row) => (row.id, row.stored.as_ref()),
+                };
+                merge.visit(&id.0, id, |_| Some((step.row_key(id), stored?)))
             })
         } else if let Some(index) = space.index(step.index.index) {
-            index.entries.walk(interval, step.order, self.snapshot, |key, id| {
-                merge.visit(key.shared(), *id, |missing| {
-                    let stored = self.document_of_entry(&space, *id, missing)?;
-                    Some((key.shared().clone(), stored))
-                })
+            index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
+                let (key, id, read) = match seen {
+                    Seen::Memory(key, id) => (key.shared(), *id, None),
+                    Seen::Base(row) => (&row.key, row.id, row.stored.as_ref()),
+                };
+                let read = || read.map(Some).or_else(|| beneath?.document(id).map(Option::as_ref));
+                merge.visit(key, id, |missing| Some((key.clone(), self.document_of_entry(&space, id, read, missing)?)))
             })
         } else {
             Walk::Ended
@@ -174,21 +197,23 @@ impl Transaction {
         merge.end(walk)
     }
 
-    /// The document that an index entry leads to; `None` when memory lacks it, which is noted.
+    /// The document that an index entry leads to, or what was `read` of it beneath memory; `None` when both lack it,
+    /// which is noted.
     fn document_of_entry<'a>(
         &self,
         space: &'a TableSpace,
         id: InternalId,
+        read: impl FnOnce() -> Option<Option<&'a Stored>>,
         missing: &mut Vec<InternalId>,
     ) -> Option<&'a Stored> {
         match space.documents.get(&id.into(), self.snapshot) {
             Known::Present(stored) => Some(stored),
             // An entry without its document: only in a damaged base.
             Known::Absent => None,
-            Known::Unknown => {
+            Known::Unknown => read().unwrap_or_else(|| {
                 missing.push(id);
                 None
-            }
+            }),
         }
     }
 

@@ -380,7 +380,7 @@ async fn write_later(
             Tried::Unknown(table) => table,
         };
         drop(alive);
-        let loaded = shared.load_documents(&table, vec![id.internal]).await;
+        let loaded = shared.load_documents(&table, vec![id.internal], None).await;
         if let Err(error) = loaded {
             let error = DbError::Storage(error.to_string().into());
             if let Some(alive) = tx.upgrade() {

@@ -1,6 +1,10 @@
-//! The threads that read the base.
+//! The connections that read the base.
+//!
+//! Whoever reads borrows one and reads on its own thread: to hand a question to another thread and to wake up for the
+//! answer takes longer than most answers, which are in the system's cache if not in SQLite's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -8,7 +12,6 @@ use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, TableNumber};
 use tokio::sync::mpsc;
 
-use super::Job;
 use super::error::of_sqlite;
 use super::tables::sum;
 use crate::commit::{IndexId, RequestKey};
@@ -17,25 +20,89 @@ use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
 /// A connection that reads.
 pub(super) struct Reader {
     connection: Connection,
+    /// Tells by its end that the connection has ended. Declared after it: it ends later.
+    _ends: mpsc::Sender<()>,
 }
 
-/// Does jobs until nobody can ask any more.
-pub(super) fn run(mut reader: Reader, jobs: &Mutex<mpsc::Receiver<Job<Reader>>>) {
-    loop {
-        // One reader at a time waits for the next job; the others wait for their turn to.
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        match job {
-            Some(job) => job(&mut reader),
-            None => return,
+/// All connections that read.
+pub(super) struct Readers {
+    lent: Mutex<Lent>,
+    returned: Condvar,
+}
+
+struct Lent {
+    /// The one that was used last is used next: it has the most in its cache.
+    idle: Vec<Reader>,
+    closed: bool,
+}
+
+impl Readers {
+    pub fn new(idle: Vec<Reader>) -> Self {
+        Readers { lent: Mutex::new(Lent { idle, closed: false }), returned: Condvar::new() }
+    }
+
+    fn lent(&self) -> MutexGuard<'_, Lent> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of them; waits while all are in use.
+    pub fn borrow(&self) -> std::result::Result<Borrowed<'_>, StorageError> {
+        let mut lent = self.lent();
+        loop {
+            if lent.closed {
+                return Err(StorageError::Closed);
+            }
+            if let Some(reader) = lent.idle.pop() {
+                return Ok(Borrowed { reader: Some(reader), readers: self });
+            }
+            lent = self.returned.wait(lent).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Ends them, those in use when they come back.
+    pub fn close(&self) {
+        let mut lent = self.lent();
+        lent.closed = true;
+        lent.idle.clear();
+        self.returned.notify_all();
+    }
+}
+
+/// A reader in use. Goes back when it is dropped.
+pub(super) struct Borrowed<'a> {
+    reader: Option<Reader>,
+    readers: &'a Readers,
+}
+
+impl Deref for Borrowed<'_> {
+    type Target = Reader;
+    fn deref(&self) -> &Reader {
+        self.reader.as_ref().expect("only drop takes it")
+    }
+}
+
+impl DerefMut for Borrowed<'_> {
+    fn deref_mut(&mut self) -> &mut Reader {
+        self.reader.as_mut().expect("only drop takes it")
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        let mut lent = self.readers.lent();
+        if !lent.closed {
+            lent.idle.extend(self.reader.take());
+        }
+        drop(lent);
+        self.readers.returned.notify_one();
     }
 }
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 impl Reader {
-    pub fn new(connection: Connection) -> Self {
-        Reader { connection }
+    pub fn new(connection: Connection, ends: mpsc::Sender<()>) -> Self {
+        Reader { connection, _ends: ends }
     }
 
     /// Answers all parts from one state of the file.

@@ -31,7 +31,7 @@ pub(super) struct Writer {
 }
 
 /// Does jobs until nobody can ask any more; then moves SQLite's own log to the file, which leaves one file.
-pub(super) fn run(mut writer: Writer, mut jobs: mpsc::Receiver<Job<Writer>>) {
+pub(super) fn run(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) {
     loop {
         let job = match jobs.try_recv() {
             Err(TryRecvError::Empty) if writer.forgets => {

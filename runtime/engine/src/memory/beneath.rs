@@ -1,0 +1,109 @@
+//! What one reader asked of the base and memory did not take in: looked at beneath memory, as long as the reader needs it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use syncline_functions::tx::Order;
+use syncline_schema::{InternalId, Timestamp};
+
+use super::{Gap, Stored};
+
+/// A row of the base, ready to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// Its key in the index; the bytes of the id for documents.
+    pub key: Arc<[u8]>,
+    pub id: InternalId,
+    /// `None` when the base holds the entry but not the document: a checkpoint is under way.
+    pub stored: Option<Stored>,
+}
+
+/// Rows of the base at one of its timestamps.
+#[derive(Debug, Default)]
+pub(crate) struct Beneath {
+    /// The timestamp of the base that all of it was read at.
+    base: Timestamp,
+    /// The interval of an index that `rows` are all of. `None`: no interval.
+    interval: Option<Gap>,
+    /// By key.
+    rows: Vec<Row>,
+    /// Documents that were looked up, and those that are not there.
+    documents: BTreeMap<InternalId, Option<Stored>>,
+}
+
+impl Beneath {
+    /// Forgets what was read when the base stood elsewhere. Asked under the table's lock, as a load is: see `load.rs`.
+    pub fn keep_at(&mut self, base: Timestamp) {
+        if self.base != base {
+            *self = Beneath { base, ..Beneath::default() };
+        }
+    }
+
+    /// Adds the rows of an interval; what was known of another one goes, unless the two touch.
+    pub fn add_rows(&mut self, base: Timestamp, order: Order, interval: Gap, mut rows: Vec<Row>) {
+        self.keep_at(base);
+        if order == Order::Desc {
+            rows.reverse();
+        }
+        match (&mut self.interval, order) {
+            (Some(known), Order::Asc) if known.end.as_ref() == Some(&interval.start) => {
+                known.end = interval.end;
+                self.rows.append(&mut rows);
+            }
+            (Some(known), Order::Desc) if interval.end.as_ref() == Some(&known.start) => {
+                known.start = interval.start;
+                rows.append(&mut self.rows);
+                self.rows = rows;
+            }
+            (known, _) => {
+                *known = Some(interval);
+                self.rows = rows;
+            }
+        }
+    }
+
+    /// Adds what was found when documents were looked up.
+    pub fn add_documents(&mut self, base: Timestamp, found: impl Iterator<Item = (InternalId, Option<Stored>)>) {
+        self.keep_at(base);
+        self.documents.extend(found);
+    }
+
+    /// A document that was looked up; `None` when it was not.
+    pub fn document(&self, id: InternalId) -> Option<&Option<Stored>> {
+        self.documents.get(&id)
+    }
+
+    /// The part of a gap, from where reading comes, of which all rows are here.
+    pub fn part_of(&self, gap: &Gap, order: Order) -> Option<Gap> {
+        let known = self.interval.as_ref()?;
+        match order {
+            Order::Asc => {
+                let begins = known.start <= gap.start && known.end.as_ref().is_none_or(|end| gap.start < *end);
+                let end = match (&known.end, &gap.end) {
+                    (None, end) | (end, None) => end.clone(),
+                    (Some(a), Some(b)) => Some(a.min(b).clone()),
+                };
+                begins.then(|| Gap { start: gap.start.clone(), end })
+            }
+            Order::Desc => {
+                let begins = match (&known.end, &gap.end) {
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                    (Some(known), Some(end)) => end <= known,
+                };
+                let begins = begins && gap.end.as_ref().is_none_or(|end| known.start < *end);
+                begins.then(|| Gap { start: known.start.clone().max(gap.start.clone()), end: gap.end.clone() })
+            }
+        }
+    }
+
+    /// The rows in an interval, by key.
+    pub fn rows_in(&self, interval: &Gap) -> &[Row] {
+        let from = self.rows.partition_point(|row| *row.key < *interval.start);
+        let to = match &interval.end {
+            None => self.rows.len(),
+            Some(end) => self.rows.partition_point(|row| *row.key < **end),
+        };
+        &self.rows[from..to]
+    }
+}
