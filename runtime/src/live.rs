@@ -18,7 +18,7 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use syncline_client_protocol::{QueryId, QueryResult, RunId};
-use syncline_engine::{BeginError, Engine, Pin, ReadSet};
+use syncline_engine::{BeginError, Engine, Pin, ReadSet, Spawn};
 use syncline_schema::Timestamp;
 use tokio::sync::watch;
 
@@ -124,7 +124,12 @@ struct Inner {
     config: Arc<Config>,
     state: Mutex<State>,
     published: watch::Sender<Published>,
+    /// Wakes many watchers from where they run: from a thread for functions, each would cost several times as much.
+    tasks: Arc<dyn Spawn>,
 }
+
+/// Watchers that are woken where one happens to be, a number.
+const WOKEN_HERE_MAX: usize = 16;
 
 impl LiveQueries {
     /// Live queries over an engine; [`LiveQueries::follow`] has to run for anything to be told.
@@ -136,12 +141,13 @@ impl LiveQueries {
         executor: Executor,
         clock: Arc<dyn Clock>,
         config: Arc<Config>,
+        tasks: Arc<dyn Spawn>,
     ) -> Result<Self, BeginError> {
         let at = Arc::new(engine.pin_durable()?);
         let state = Mutex::new(State::new(at.ts(), &config));
         let generation = engine.watch_durable().borrow().generation;
         let published = watch::Sender::new(Published { at, generation });
-        Ok(LiveQueries { inner: Arc::new(Inner { engine, executor, clock, config, state, published }) })
+        Ok(LiveQueries { inner: Arc::new(Inner { engine, executor, clock, config, state, published, tasks }) })
     }
 
     /// What sessions take their timestamps from.
@@ -246,20 +252,28 @@ impl LiveQueries {
         ran: Result<QueryRun, SystemError>,
         started_ns: u64,
     ) {
-        let again = match ran {
+        let (asleep, again) = match ran {
             Ok(run) => {
                 let evaluated = self.evaluated(run, flight.ts, started_ns);
                 let mut state = self.state();
                 let touched = self.first_touch(&evaluated.reads, flight.ts, state.published());
                 state.finish(&key, &flight, evaluated, touched)
             }
-            Err(error) => {
-                self.state().fail(&key, &flight, &error);
-                Vec::new()
-            }
+            Err(error) => (self.state().fail(&key, &flight, &error), Vec::new()),
         };
+        self.wake(asleep);
         for flight in again {
             self.evaluate(key.clone(), flight, at.clone());
+        }
+    }
+
+    fn wake(&self, asleep: Vec<Arc<dyn Watcher>>) {
+        let n_asleep = asleep.len();
+        let wake = move || asleep.iter().for_each(|watcher| watcher.wake());
+        if n_asleep <= WOKEN_HERE_MAX {
+            wake();
+        } else {
+            self.inner.tasks.spawn("wake", Box::pin(async move { wake() }));
         }
     }
 

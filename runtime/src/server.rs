@@ -288,7 +288,8 @@ impl Server {
         let facts = self.facts(address);
         let executor =
             Executor::new(engine.clone(), facts, config.clone(), executor_ports(self.clock.clone(), &machine));
-        let live = LiveQueries::new(engine.clone(), executor.clone(), self.clock.clone(), config.clone())
+        let (clock, network) = (self.clock.clone(), machine.network.clone());
+        let live = LiveQueries::new(engine.clone(), executor.clone(), clock, config.clone(), network)
             .map_err(|cause| ServerError::System(std::io::Error::other(cause)))?;
         let (stop, stopping) = watch::channel(false);
         let host = Arc::new(Host {

@@ -158,15 +158,15 @@ impl State {
 
     /// Takes the outcome of an evaluation; `touched` is the first published commit since then that ended it.
     ///
-    /// Answers what has to run again: the run looked at the identity, and others had waited for it.
+    /// Answers who is to be woken, and what has to run again: the run looked at the identity, and others had waited.
     pub(super) fn finish(
         &mut self,
         key: &QueryKey,
         flight: &Flight,
         evaluated: Evaluated,
         touched: Option<Ended>,
-    ) -> Vec<Flight> {
-        let Some(slot) = self.slots.get_mut(key) else { return Vec::new() };
+    ) -> (Vec<Arc<dyn Watcher>>, Vec<Flight>) {
+        let Some(slot) = self.slots.get_mut(key) else { return (Vec::new(), Vec::new()) };
         let looked = evaluated.observed_identity;
         slot.looks_at_identity = looked;
         let Awaiting { waiters, asleep } = slot.flights.remove(&flight.place()).unwrap_or_default();
@@ -202,15 +202,13 @@ impl State {
         if !watched {
             self.make_idle(id);
         }
-        asleep.iter().for_each(|watcher| watcher.wake());
-        again
+        (asleep, again)
     }
 
-    /// Tells the waiters of an evaluation that it could not be done.
-    pub(super) fn fail(&mut self, key: &QueryKey, flight: &Flight, error: &SystemError) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
+    /// Tells the waiters of an evaluation that it could not be done. Answers who is to be woken.
+    pub(super) fn fail(&mut self, key: &QueryKey, flight: &Flight, error: &SystemError) -> Vec<Arc<dyn Watcher>> {
+        let Some(slot) = self.slots.get_mut(key) else { return Vec::new() };
         let Awaiting { waiters, asleep } = slot.flights.remove(&flight.place()).unwrap_or_default();
-        asleep.iter().for_each(|watcher| watcher.wake());
         for Waiter { watcher, query, run, .. } in waiters {
             watcher.tell(match error {
                 SystemError::OutOfRetention => LiveEvent::TooOld { query, run },
@@ -218,6 +216,7 @@ impl State {
             });
         }
         self.forget_empty_slot(key);
+        asleep
     }
 
     pub(super) fn unwatch(&mut self, watch: WatchHandle) {
