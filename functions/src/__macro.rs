@@ -16,6 +16,7 @@ pub use crate::run::Run;
 
 /// Whether the documents of a table can break a rule that their type does not know. Kept: making a validator takes
 /// longer than most writes.
+#[derive(Default)]
 pub struct TableIsOpen(OnceLock<bool>);
 
 impl TableIsOpen {
