@@ -85,7 +85,8 @@ pub(super) struct Connection<S> {
     /// Transitions handed over since the last flush.
     unwritten_transitions: usize,
     closing: bool,
-    /// When what is being dealt with has happened.
+    /// When what is being dealt with was taken: each frame, note and state of the store at its own time, because an
+    /// identity may run out between two of them.
     now: Now,
 }
 
@@ -209,6 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Hands one event of the socket to the session; `false` when the socket has ended.
     fn take(&mut self, event: SocketEvent) -> bool {
+        self.now = self.host.now();
         let now = self.now;
         match event {
             SocketEvent::Text(text) => self.session.handle(now, Input::Frame(&text)),
@@ -255,6 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn take_note(&mut self, note: Note) {
+        self.now = self.host.now();
         match note {
             Note::Live(event) => self.take_live(event),
             Note::Verified(verified) => self.take_verified(verified),
@@ -371,6 +374,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Looks how far the store has become durable, and answers what waits for that.
     fn take_published(&mut self) {
+        self.now = self.host.now();
         let now = self.now;
         let published = self.published.borrow_and_update().clone();
         if let Some((awaited, generation)) = self.awaited {

@@ -13,7 +13,7 @@
 //! client that has forty in flight.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use syncline_client_protocol::RequestId;
@@ -31,7 +31,10 @@ const TOLD_AT_ONCE_MAX: usize = 16;
 
 /// The lanes of all sessions that have called a mutation and have a socket.
 #[derive(Default)]
-pub(crate) struct Lanes(Mutex<HashMap<[u8; 16], Arc<Shared>>>);
+pub(crate) struct Lanes {
+    by_session: Mutex<HashMap<[u8; 16], Arc<Shared>>>,
+    n_made: AtomicU64,
+}
 
 /// A socket's lane. Dropped, it begins no other mutation; the one that runs goes on to its end.
 pub(super) struct Lane {
@@ -44,6 +47,8 @@ pub(super) struct Lane {
 }
 
 struct Shared {
+    /// Rises with each socket that comes.
+    number: u64,
     inbox: Inbox,
     /// How far the store is durable: as long as it is not as far as a mutation, its session waits for that.
     published: watch::Receiver<Published>,
@@ -81,9 +86,16 @@ pub(super) struct Done {
 }
 
 impl Lanes {
-    /// Makes `lane` the one of a session, and ends the one it had.
+    /// Makes `lane` the one of a session, and ends the one it had. An older socket, which may have waited longer for its
+    /// token, takes nothing from a newer one: it ends itself.
     fn take_over(&self, session: [u8; 16], lane: &Arc<Shared>) {
-        let before = self.lock().insert(session, lane.clone());
+        let mut lanes = self.lock();
+        if lanes.get(&session).is_some_and(|newest| newest.number > lane.number) {
+            drop(lanes);
+            return lock(&lane.queue).end();
+        }
+        let before = lanes.insert(session, lane.clone());
+        drop(lanes);
         if let Some(before) = before {
             let mut queue = lock(&before.queue);
             if !queue.waiting.is_empty() {
@@ -105,7 +117,7 @@ impl Lanes {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 16], Arc<Shared>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,6 +129,7 @@ impl Lane {
         published: watch::Receiver<Published>,
     ) -> Self {
         let shared = Shared {
+            number: lanes.n_made.fetch_add(1, Ordering::Relaxed),
             inbox,
             published,
             is_hurried: AtomicBool::default(),
