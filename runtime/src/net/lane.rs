@@ -180,9 +180,14 @@ impl Lane {
         self.n_under_way > 0
     }
 
-    /// Says whether the session has more mutations than it has handed over.
+    /// Says whether the session has more mutations than it has handed over. It hands them over when it is told of others:
+    /// now, if there are some that it has not been told of.
     pub(super) fn hurry(&self, is_hurried: bool) {
         self.shared.is_hurried.store(is_hurried, Ordering::Relaxed);
+        // Looked at behind the store: what is done from here on is told by who does it.
+        if is_hurried && !lock(&self.shared.queue).done.is_empty() {
+            self.shared.inbox.put(Note::MutationsDone);
+        }
     }
 
     /// Whether all that this lane has committed is among those done, or was before. If not, the inbox is told when it
