@@ -208,18 +208,18 @@ impl LiveQueries {
         let now_ns = self.inner.clock.wall_ns();
         let shared_with = (!request.again).then(|| waiter.identity.clone());
         let answer = self.state().request(&request.key, request.at.ts(), waiter, now_ns);
-        let (event, is_shared) = match answer {
-            Answer::Known(event) => (Some(event), true),
-            Answer::Joined => (None, true),
+        let known = match answer {
+            Answer::Known(event) => Some(event),
+            Answer::Joined => None,
             Answer::Start(flight) => {
-                self.evaluate(request.key.clone(), flight, request.at);
-                (None, false)
+                self.evaluate(request.key, flight, request.at);
+                return None;
             }
         };
-        if let Some(identity) = shared_with.filter(|_| is_shared) {
+        if let Some(identity) = shared_with {
             self.inner.executor.log_shared(&request.key.path, &identity);
         }
-        event
+        known
     }
 
     /// Gives up a watched query.

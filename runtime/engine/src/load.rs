@@ -184,10 +184,9 @@ impl Shared {
     pub(crate) fn evict(&self, budget: usize, n_max: usize) {
         let catalog = self.catalog();
         let tables: Vec<&Arc<Table>> = catalog.iter().collect();
-        let total = || tables.iter().map(|table| table.memory.bytes()).sum::<usize>();
         // Twice over everything at most: the first time may only find that all of it was read lately.
-        let mut n_left = n_max.min(2 * total() / 64);
-        while total() > budget && n_left > 0 {
+        let mut n_left = n_max.min(2 * self.data_bytes() / 64);
+        while self.data_bytes() > budget && n_left > 0 {
             for table in &tables {
                 let mut space = table.memory.write();
                 space.documents.evict(EVICTED_AT_ONCE);

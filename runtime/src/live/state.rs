@@ -188,13 +188,10 @@ impl State {
         }
         for waiter in &theirs {
             let event = entry.give(id, waiter);
-            if let LiveEvent::Done { watch: Some(watch), .. } = &event {
-                let number = watch.watcher;
-                if !waiter.watcher.tell(event) {
-                    entry.remove_watcher(number);
-                }
-            } else {
-                waiter.watcher.tell(event);
+            let watch = if let LiveEvent::Done { watch, .. } = &event { *watch } else { None };
+            let is_there = waiter.watcher.tell(event);
+            if let Some(watch) = watch.filter(|_| !is_there) {
+                entry.remove_watcher(watch.watcher);
             }
         }
         let watched = entry.n_watchers() > 0;

@@ -164,14 +164,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 note = self.notes.next() => Happened::Note(note),
                 changed = self.published.changed(), if self.waits_for_published() => Happened::Published(changed.is_ok()),
             };
-            self.now = host.now();
             match happened {
                 Happened::Stop => {
+                    self.now = host.now();
                     self.closing = true;
                     self.transport.look_again();
                     self.session.handle(self.now, Input::SystemFailure(SystemFailure::Shutdown));
                 }
                 Happened::Tick => {
+                    self.now = host.now();
                     let now_ms = self.now.monotonic_ms;
                     self.transport.look_again();
                     self.session.handle(self.now, Input::Tick);

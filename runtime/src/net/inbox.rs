@@ -49,7 +49,7 @@ impl Inbox {
     }
 
     /// Leaves a note for when the session is woken the next time; `false` when it has ended.
-    pub(super) fn put_quietly(&self, note: Note) -> bool {
+    fn put_quietly(&self, note: Note) -> bool {
         let mut state = self.0.lock();
         if !state.has_ended {
             state.notes.push_back(note);
@@ -57,7 +57,7 @@ impl Inbox {
         !state.has_ended
     }
 
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         self.0.waker.wake();
     }
 }
