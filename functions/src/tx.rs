@@ -129,13 +129,17 @@ pub struct Scan<'a> {
     pub until: Option<&'a [u8]>,
     /// How many documents at most; at least 1.
     pub limit: usize,
+    /// Whether the key of each document is wanted, or the last one's alone.
+    pub keys: bool,
 }
 
 /// What one [`Scan`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Documents in order, each with its index key.
-    pub rows: Vec<(Arc<[u8]>, Document)>,
+    /// In order.
+    pub documents: Vec<Document>,
+    /// The index keys of the documents, when the scan asked for all; otherwise that of the last one, if there is one.
+    pub keys: Vec<Arc<[u8]>>,
     /// Whether the range (or `until`) was reached: nothing follows.
     pub done: bool,
 }

@@ -151,8 +151,9 @@ fn account(tx: &Transaction, field: &FieldPath, id: u64) -> syncline_schema::Doc
         after: None,
         until: None,
         limit: 1,
+        keys: false,
     };
-    taken(tx.scan(scan)).rows[0].1.id
+    taken(tx.scan(scan)).documents[0].id
 }
 
 /// One transfer, as a client's request.
@@ -244,6 +245,7 @@ fn subscriptions(engine: &Engine, n: u64) -> Subscriptions<u64> {
             after: None,
             until: None,
             limit: 2,
+            keys: false,
         }));
         subscriptions.register(query, &tx.read_set());
     }

@@ -112,7 +112,7 @@ async fn a_take_conflicts_up_to_its_last_document_only() {
         (Read::all("items", "by_n").take(9), 99.0, true),
     ] {
         let setup = begin(&engine);
-        for (_, document) in Read::all("items", "by_n").step(&setup, None, None).await.unwrap().rows {
+        for document in Read::all("items", "by_n").step(&setup, None, None).await.unwrap().documents {
             setup.delete(document.id).await.unwrap();
         }
         commit(&engine, &setup).unwrap();
@@ -266,8 +266,8 @@ async fn reading_to_the_end_is_reading_what_may_come() {
     let reader = begin(&engine);
     let first = read.clone().take(1).step(&reader, None, None).await.unwrap();
     assert!(!first.done);
-    let second = read.step(&reader, Some(&first.rows[0].0), None).await.unwrap();
-    assert!(second.rows.is_empty() && second.done);
+    let second = read.step(&reader, Some(&first.keys[0]), None).await.unwrap();
+    assert!(second.documents.is_empty() && second.done);
     insert(&reader, "others", "{}").await;
     with_items(&engine, &[100.0]).await;
     assert!(conflicts(&engine, &reader));

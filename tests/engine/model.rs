@@ -101,7 +101,7 @@ impl Question {
                 let read = Read { order: *order, ..Read::all("items", "by_n") };
                 let read = read.with(RangeOp::Gte, "n", number(*from)).with(RangeOp::Lte, "n", number(*to));
                 let batch = read.take(*limit).step(tx, None, None).await.unwrap();
-                batch.rows.iter().map(|(_, document)| own(document)).collect()
+                batch.documents.iter().map(own).collect()
             }
             Question::Point { n, s } => {
                 let read = Read::all("items", "by_s_n").with(RangeOp::Eq, "s", Value::String(s.to_string()));

@@ -296,8 +296,8 @@ async fn what_is_written_between_two_starts_is_in_the_index() {
     world.schema = old;
     let engine = world.crash_and_open().await;
     let tx = begin(&engine);
-    for document in Read::eq_n(7.0).step(&tx, None, None).await.unwrap().rows {
-        patch(&tx, document.1.id, r#"{"s":"changed"}"#).await;
+    for document in Read::eq_n(7.0).step(&tx, None, None).await.unwrap().documents {
+        patch(&tx, document.id, r#"{"s":"changed"}"#).await;
     }
     let committed = commit(&engine, &tx).unwrap();
     assert!(engine.wait_durable(committed.ts, 0).await);

@@ -256,7 +256,7 @@ async fn an_index_returns_all_values_in_their_order_and_in_its_reverse() {
     let check = async |tx: &Transaction| {
         let read = Read { limit: 1_000, ..Read::all("items", "by_n") };
         let found = async |read: Read| -> Vec<_> {
-            read.step(tx, None, None).await.unwrap().rows.iter().map(|(_, document)| document.id).collect()
+            read.step(tx, None, None).await.unwrap().documents.iter().map(|document| document.id).collect()
         };
         assert_eq!(found(read.clone()).await, ids);
         let reverse: Vec<_> = ids.iter().rev().copied().collect();
@@ -295,14 +295,14 @@ async fn ranges_cross_types_and_equal_values_follow_creation() {
     assert_eq!(Read::eq_n(1.0).run(&tx).await, [r#"{"n":1.0}"#, r#"{"n":1.0,"s":"second"}"#]);
     assert_eq!(Read::eq_n(1.0).desc().run(&tx).await, [r#"{"n":1.0,"s":"second"}"#, r#"{"n":1.0}"#]);
     let all = Read::all("items", "by_id").step(&tx, None, None).await.unwrap();
-    let ids: Vec<String> = all.rows.iter().map(|(_, document)| document.id.to_string()).collect();
+    let ids: Vec<String> = all.documents.iter().map(|document| document.id.to_string()).collect();
     assert!(ids.is_sorted() && ids.len() == 6);
     let one = Read::all("items", "by_id").with(RangeOp::Eq, "_id", Value::String(ids[2].clone()));
     let found = one.step(&tx, None, None).await.unwrap();
-    assert_eq!(found.rows.len(), 1);
-    assert_eq!(found.rows[0].1.id.to_string(), ids[2]);
+    assert_eq!(found.documents.len(), 1);
+    assert_eq!(found.documents[0].id.to_string(), ids[2]);
     let rest = Read::all("items", "by_id").with(RangeOp::Gt, "_id", Value::String(ids[2].clone()));
-    assert_eq!(rest.step(&tx, None, None).await.unwrap().rows.len(), 3);
+    assert_eq!(rest.step(&tx, None, None).await.unwrap().documents.len(), 3);
 }
 
 #[tokio::test]
@@ -318,16 +318,15 @@ async fn steps_go_on_behind_a_key_and_stop_at_one() {
         for read in [Read::all("items", index), Read::all("items", index).desc()] {
             let all = read.step(&tx, None, None).await.unwrap();
             assert!(all.done);
-            let key = |n: usize| Some(&*all.rows[n].0);
-            let texts = |rows: &[(std::sync::Arc<[u8]>, syncline_functions::tx::Document)]| -> Vec<String> {
-                rows.iter().map(|(_, document)| own(document)).collect()
-            };
+            let key = |n: usize| Some(&*all.keys[n]);
+            let texts =
+                |documents: &[syncline_functions::tx::Document]| -> Vec<String> { documents.iter().map(own).collect() };
             let middle = read.step(&tx, key(2), key(6)).await.unwrap();
-            assert_eq!((texts(&middle.rows), middle.done), (texts(&all.rows[3..7]), true), "{index}");
+            assert_eq!((texts(&middle.documents), middle.done), (texts(&all.documents[3..7]), true), "{index}");
             let cut = read.clone().take(2).step(&tx, key(2), key(6)).await.unwrap();
-            assert_eq!((texts(&cut.rows), cut.done), (texts(&all.rows[3..5]), false), "{index}");
+            assert_eq!((texts(&cut.documents), cut.done), (texts(&all.documents[3..5]), false), "{index}");
             let none = read.step(&tx, key(9), None).await.unwrap();
-            assert!(none.rows.is_empty() && none.done);
+            assert!(none.documents.is_empty() && none.done);
         }
     }
 }

@@ -38,7 +38,7 @@ async fn transfer(engine: &Engine, rng: &mut Rng, n_conflicts: &AtomicU64) {
         let tx = engine.begin(At::Committed, options).unwrap();
         for (account, amount) in [(from, -1), (to, 1)] {
             let batch = Read::eq_n(account as f64).step(&tx, None, None).await.unwrap();
-            let document = &batch.rows[0].1;
+            let document = &batch.documents[0];
             let fields = format!(r#"{{"balance":{}.0}}"#, balance(&own(document)) + amount);
             tokio::task::yield_now().await;
             tx.patch(document.id, Fields::Typed(&fields)).await.unwrap();

@@ -200,12 +200,12 @@ impl Read {
     /// One step.
     pub async fn step(&self, tx: &Transaction, after: Option<&[u8]>, until: Option<&[u8]>) -> Result<Batch, DbError> {
         let Read { table, index, range, order, limit } = self;
-        tx.scan(Scan { table, index, range, order: *order, after, until, limit: *limit }).await
+        tx.scan(Scan { table, index, range, order: *order, after, until, limit: *limit, keys: true }).await
     }
 
     /// The texts of the first step.
     pub async fn run(&self, tx: &Transaction) -> Vec<String> {
-        self.step(tx, None, None).await.unwrap().rows.iter().map(|(_, document)| own(document)).collect()
+        self.step(tx, None, None).await.unwrap().documents.iter().map(own).collect()
     }
 
     /// The texts of all steps.
@@ -214,9 +214,9 @@ impl Read {
         let mut after: Option<Arc<[u8]>> = None;
         loop {
             let batch = self.step(tx, after.as_deref(), None).await.unwrap();
-            found.extend(batch.rows.iter().map(|(_, document)| own(document)));
-            match batch.rows.last() {
-                Some((key, _)) if !batch.done => after = Some(key.clone()),
+            found.extend(batch.documents.iter().map(own));
+            match batch.keys.last() {
+                Some(key) if !batch.done => after = Some(key.clone()),
                 _ => return found,
             }
         }

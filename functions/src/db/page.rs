@@ -11,7 +11,7 @@ use super::query::{Kept, Query, STEP_MAX, next_step};
 use super::row::Row;
 use crate::error::Result;
 use crate::limits::{DOCUMENT_BYTES_MAX, PAGE_ITEMS_UNSPLIT_MAX};
-use crate::tx::{Batch, DbError, Document, Order};
+use crate::tx::{Batch, DbError, Document, Order, Scan};
 
 /// A page should be split when it has read this part of a limit, in quarters.
 const SPLIT_QUARTERS: u64 = 3;
@@ -148,7 +148,8 @@ impl<R: Row> Page<R> {
             Some(Position::Behind(key)) => Some(key.as_slice()),
             _ => None,
         };
-        match self.query.plan.scan(self.query.run.tx().as_ref(), after, until, limit).await {
+        let scan = Scan { after, until, limit, keys: true, ..self.query.plan.whole() };
+        match self.query.run.tx().scan(scan).await {
             Err(DbError::Refused { code: "TooManyDocumentsRead" | "TooManyBytesRead" | "TooManyReads", .. })
                 if !self.keys.is_empty() =>
             {
@@ -160,8 +161,8 @@ impl<R: Row> Page<R> {
 
     /// Takes the documents of a step, as far as the page goes.
     async fn take(&mut self, batch: Batch) -> Result<Option<Stop>> {
-        let mut left = batch.rows.len();
-        for (key, document) in batch.rows {
+        let mut left = batch.documents.len();
+        for (key, document) in batch.keys.into_iter().zip(batch.documents) {
             left -= 1;
             self.take_one(key, document).await?;
             if self.end.is_some() {

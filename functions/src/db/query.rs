@@ -38,17 +38,23 @@ impl Plan {
         Plan { table, index, range, order: Order::Asc }
     }
 
-    /// Reads one step.
-    pub(super) fn scan(&self, tx: &dyn Tx, after: Option<&[u8]>, until: Option<&[u8]>, limit: usize) -> Reply<Batch> {
-        tx.scan(Scan {
+    /// Reads one step, behind a key.
+    pub(super) fn scan(&self, tx: &dyn Tx, after: Option<&[u8]>, limit: usize) -> Reply<Batch> {
+        tx.scan(Scan { after, limit, ..self.whole() })
+    }
+
+    /// All of it in one step.
+    pub(super) fn whole(&self) -> Scan<'_> {
+        Scan {
             table: &self.table,
             index: &self.index,
             range: &self.range,
             order: self.order,
-            after,
-            until,
-            limit,
-        })
+            after: None,
+            until: None,
+            limit: usize::MAX,
+            keys: false,
+        }
     }
 }
 
@@ -277,14 +283,12 @@ impl<R: Row> Steps<R> {
         }
         self.query.run.settled().await;
         let tx = self.query.run.tx().as_ref();
-        let batch = self.query.plan.scan(tx, self.after.as_deref(), None, size.clamp(1, STEP_MAX)).await?;
+        let batch = self.query.plan.scan(tx, self.after.as_deref(), size.clamp(1, STEP_MAX)).await?;
         self.done = batch.done;
-        if let Some((key, _)) = batch.rows.last()
-            && !self.done
-        {
-            self.after = Some(key.clone());
+        if let Some(last) = batch.keys.into_iter().next_back() {
+            self.after = Some(last);
         }
-        for (_, document) in batch.rows {
+        for document in batch.documents {
             let id = document.id;
             if let Kept::Row(row) = self.query.keep(document).await? {
                 kept.push((id, row));

@@ -137,19 +137,22 @@ impl State {
         let rows = self.rows(scan)?;
         // Like an engine that does not look ahead: the end is seen only when it is run into.
         let done = rows.len() < scan.limit;
-        let rows: Vec<_> = rows.into_iter().take(scan.limit).map(|(key, document)| (key.into(), document)).collect();
-        self.scans.push((scan.limit, rows.len()));
+        let (mut keys, documents): (Vec<Arc<[u8]>>, Vec<Document>) =
+            rows.into_iter().take(scan.limit).map(|(key, document)| (key.into(), document)).unzip();
+        if !scan.keys {
+            keys.drain(..keys.len().saturating_sub(1));
+        }
+        self.scans.push((scan.limit, documents.len()));
         self.usage.intervals_read += 1;
-        self.usage.documents_read += rows.len() as u64;
-        self.usage.bytes_read +=
-            rows.iter().map(|(_, document): &(Arc<[u8]>, Document)| document.json.len() as u64).sum::<u64>();
+        self.usage.documents_read += documents.len() as u64;
+        self.usage.bytes_read += documents.iter().map(|document| document.json.len() as u64).sum::<u64>();
         if self.usage.documents_read > self.documents_read_max {
             return Err(DbError::refused("TooManyDocumentsRead", "TooManyDocumentsRead: the limit is 32000"));
         }
         if self.usage.bytes_read > limits::BYTES_READ_MAX {
             return Err(DbError::refused("TooManyBytesRead", "TooManyBytesRead: the limit is 16 MiB"));
         }
-        Ok(Batch { rows, done })
+        Ok(Batch { documents, keys, done })
     }
 
     fn check(&self, table: &str, fields: &Object) -> Result<(), DbError> {

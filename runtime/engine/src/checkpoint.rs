@@ -160,7 +160,7 @@ fn entry_writes(table: &Table, index: u32, keys: &[Key], base: Timestamp, to: Ti
         match entries.newest_between(key, base, to) {
             None => {}
             Some(version) => match version.value {
-                Some(id) => writes.entries.push((index, key.shared().clone(), id)),
+                Some(entry) => writes.entries.push((index, key.shared().clone(), entry.id)),
                 None => writes.entries_removed.push((index, key.shared().clone())),
             },
         }

@@ -307,7 +307,8 @@ impl Shared {
         let horizon = self.snapshots.horizon();
         for write in &prepared.writes {
             let mut space = write.table.memory.write();
-            space.apply(write.id.internal, write.old.as_ref(), write.new.clone(), ts, horizon);
+            let document = (write.id.internal, write.place);
+            space.apply(document, write.old.as_ref(), write.new.clone(), ts, horizon);
         }
         if let Some((key, outcome)) = &prepared.outcome {
             self.outcomes.insert(*key, Outcome { ts, ..outcome.clone() });

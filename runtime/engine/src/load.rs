@@ -16,7 +16,7 @@ use crate::catalog::{Table, stored_from_base};
 use crate::commit::IndexId;
 use crate::engine::Shared;
 use crate::key::Key;
-use crate::memory::{Beneath, Gap, Row, Stored, TableSpace};
+use crate::memory::{Beneath, Entry, Gap, Place, Row, Stored, TableSpace};
 use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
 
 /// The least number of rows that memory takes in at once: a question costs more than a row.
@@ -112,7 +112,9 @@ impl Shared {
             self.n_taken_in.fetch_add(ids.len(), Ordering::Relaxed);
             for (id, stored) in found {
                 match stored {
-                    Some(stored) => space.documents.install(id.into(), stored, base),
+                    Some(stored) => {
+                        space.documents.install(id.into(), stored, base);
+                    }
                     None => space.documents.set_resident(&id.0, Some(&[&id.0[..], &[0]].concat())),
                 }
             }
@@ -209,13 +211,11 @@ fn prepare_row(BaseRow { key, id, json }: BaseRow) -> Result<Row, StorageError> 
 
 fn install_rows(space: &mut TableSpace, index: u32, rows: Vec<Row>, base: Timestamp) {
     for Row { key, id, stored } in rows {
+        let place = stored.map_or(Place::UNKNOWN, |stored| space.documents.install(id.into(), stored, base));
         if index != IndexId::BY_ID
             && let Some(index) = space.index_mut(index)
         {
-            index.entries.install(Key::new(key), id, base);
-        }
-        if let Some(stored) = stored {
-            space.documents.install(id.into(), stored, base);
+            index.entries.install(Key::new(key), Entry { id, place }, base);
         }
     }
 }

@@ -6,8 +6,10 @@
 mod beneath;
 mod keyspace;
 mod residency;
+mod slots;
 mod walk;
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -17,8 +19,9 @@ use syncline_schema::{InternalId, Timestamp};
 use crate::commit::DocumentKeys;
 use crate::key::Key;
 pub(crate) use beneath::{Beneath, Row};
-pub(crate) use keyspace::{IdKey, Keyspace, Known, Version, Weigh, id_bounds};
+pub(crate) use keyspace::{Entry, IdKey, Keyspace, Known, Version, Weigh, id_bounds};
 pub(crate) use residency::Residency;
+pub(crate) use slots::Place;
 pub(crate) use walk::{Gap, Seen, Walk};
 
 /// A version of a document. Cheap to clone.
@@ -43,16 +46,27 @@ impl Weigh for Stored {
 }
 
 /// An index of a table, in memory: from keys to documents.
-#[derive(Debug)]
 pub(crate) struct IndexSpace {
     /// Its number in the table.
     pub number: u32,
     /// Its entries.
-    pub entries: Keyspace<Key, InternalId>,
+    pub entries: Keyspace<Key, Entry>,
+}
+
+impl IndexSpace {
+    /// Adds a version of an entry, see [`Keyspace::push`].
+    pub fn push(
+        &mut self,
+        key: Key,
+        version: Version<Entry>,
+        before: impl FnOnce() -> Option<Entry>,
+        horizon: Timestamp,
+    ) {
+        self.entries.push(&key, Place::UNKNOWN, version, before, horizon);
+    }
 }
 
 /// A table in memory.
-#[derive(Debug)]
 pub(crate) struct TableSpace {
     /// Documents by id.
     pub documents: Keyspace<IdKey, Stored>,
@@ -89,10 +103,11 @@ impl TableSpace {
         self.documents.bytes() + self.indexes.iter().map(|index| index.entries.bytes()).sum::<usize>()
     }
 
-    /// Writes a version of a document and moves its index entries. Everything at `ts`, see [`Keyspace::push`].
+    /// Writes a version of a document, which was at `place`, and moves its index entries. Everything at `ts`, see
+    /// [`Keyspace::push`].
     pub fn apply(
         &mut self,
-        id: InternalId,
+        (id, place): (InternalId, Place),
         old: Option<&Stored>,
         new: Option<Stored>,
         ts: Timestamp,
@@ -101,10 +116,11 @@ impl TableSpace {
         let old_keys = old.and_then(|old| old.keys.as_ref());
         let new_keys = new.as_ref().and_then(|new| new.keys.as_ref()).cloned();
         let same = matches!((old_keys, &new_keys), (Some(old), Some(new)) if Arc::ptr_eq(old, new));
-        self.documents.push(&id.into(), Version { ts, value: new }, || old.cloned(), horizon);
+        let place = self.documents.push(&id.into(), place, Version { ts, value: new }, || old.cloned(), horizon);
         if same {
             return;
         }
+        let entry = Entry { id, place };
         for (position, index) in self.indexes.iter_mut().enumerate() {
             let old_key = old_keys.map(|keys| &keys[position].1);
             let new_key = new_keys.as_ref().map(|keys| &keys[position].1);
@@ -112,10 +128,10 @@ impl TableSpace {
                 continue;
             }
             if let Some(key) = old_key {
-                index.entries.push(&Key::new(key.clone()), Version { ts, value: None }, || Some(id), horizon);
+                index.push(Key::new(key.clone()), Version { ts, value: None }, || Some(entry), horizon);
             }
             if let Some(key) = new_key {
-                index.entries.push(&Key::new(key.clone()), Version { ts, value: Some(id) }, || None, horizon);
+                index.push(Key::new(key.clone()), Version { ts, value: Some(entry) }, || None, horizon);
             }
         }
     }
@@ -134,10 +150,15 @@ impl TableSpace {
 }
 
 /// A table in memory, shared.
-#[derive(Debug)]
 pub(crate) struct TableMemory {
     space: RwLock<TableSpace>,
     bytes: AtomicUsize,
+}
+
+impl fmt::Debug for TableMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableMemory").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
 }
 
 impl TableMemory {

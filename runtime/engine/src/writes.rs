@@ -7,7 +7,7 @@ use syncline_schema::DocumentId;
 
 use crate::catalog::Table;
 use crate::commit::IndexId;
-use crate::memory::Stored;
+use crate::memory::{Place, Stored};
 
 /// Above this many documents they are searched by trees. Most transactions write a handful.
 const LINEAR_MAX: usize = 16;
@@ -19,6 +19,8 @@ pub(crate) struct Write {
     pub id: DocumentId,
     /// Its table.
     pub table: Arc<Table>,
+    /// Where memory had it.
+    pub place: Place,
     /// As the snapshot has it; its keys are known.
     pub old: Option<Stored>,
     /// As it will be; its keys are known.
@@ -88,7 +90,13 @@ impl Writes {
     }
 
     /// Writes a document. `old` is looked at only when it is the first time.
-    pub fn put(&mut self, id: DocumentId, table: &Arc<Table>, old: Option<Stored>, new: Option<Stored>) {
+    pub fn put(
+        &mut self,
+        id: DocumentId,
+        (table, place): (&Arc<Table>, Place),
+        old: Option<Stored>,
+        new: Option<Stored>,
+    ) {
         match self.position(&id) {
             Some(position) => {
                 self.unlist_keys(position);
@@ -99,7 +107,7 @@ impl Writes {
             None => {
                 let position = self.list.len();
                 self.save(position, old.clone());
-                self.list.push(Write { id, table: table.clone(), old, new });
+                self.list.push(Write { id, table: table.clone(), place, old, new });
                 if self.list.len() == LINEAR_MAX + 1 {
                     (0..self.list.len()).for_each(|position| self.list_keys(position));
                     self.by_id = self.list.iter().enumerate().map(|(position, write)| (write.id, position)).collect();

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use syncline_schema::{InternalId, Timestamp};
 
 use super::residency::Residency;
+use super::slots::{Beside, InPlaces, Place, Slots};
 use crate::key::{Key, KeyLike, Probe};
 
 /// What orders a keyspace: ids of documents, or keys of an index.
@@ -20,6 +21,9 @@ pub(crate) trait SpaceKey: Ord + Clone {
     type Bytes<'a>: AsRef<[u8]>
     where
         Self: 'a;
+
+    /// Where slots of such keys lie.
+    type Slots<V>: Slots<Self, V>;
 
     /// The key as bytes.
     fn bytes(&self) -> Self::Bytes<'_>;
@@ -34,6 +38,7 @@ pub(crate) trait SpaceKey: Ord + Clone {
 
 impl SpaceKey for Key {
     type Bytes<'a> = &'a [u8];
+    type Slots<V> = Beside<V>;
 
     fn bytes(&self) -> &[u8] {
         KeyLike::bytes(self)
@@ -70,6 +75,7 @@ impl From<InternalId> for IdKey {
 
 impl SpaceKey for IdKey {
     type Bytes<'a> = [u8; 16];
+    type Slots<V> = InPlaces<V>;
 
     fn bytes(&self) -> [u8; 16] {
         self.0.to_be_bytes()
@@ -116,13 +122,22 @@ fn padded(bytes: &[u8]) -> (InternalId, bool) {
     (InternalId(id), bytes.len() > 16)
 }
 
+/// Where an entry of an index leads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// The document.
+    pub id: InternalId,
+    /// Where that was when the entry was written.
+    pub place: Place,
+}
+
 /// Memory that a value takes, bytes; what it shares with others counts once, somewhere.
 pub(crate) trait Weigh {
     /// Without the value's own size.
     fn extra_bytes(&self) -> usize;
 }
 
-impl Weigh for InternalId {
+impl Weigh for Entry {
     fn extra_bytes(&self) -> usize {
         0
     }
@@ -145,7 +160,6 @@ impl<V: Weigh> Version<V> {
 }
 
 /// The versions of one key.
-#[derive(Debug)]
 pub(crate) struct Slot<V> {
     /// Oldest first; never empty.
     versions: SmallVec<[Version<V>; 1]>,
@@ -156,6 +170,11 @@ pub(crate) struct Slot<V> {
 }
 
 impl<V> Slot<V> {
+    /// One without versions, read just now.
+    pub fn clean() -> Self {
+        Slot { versions: SmallVec::new(), touched: AtomicBool::new(true), dirty: false }
+    }
+
     /// The version that a snapshot sees; `None` when memory does not know.
     pub fn at(&self, snapshot: Timestamp) -> Option<&Version<V>> {
         if !self.touched.load(Ordering::Relaxed) {
@@ -194,8 +213,8 @@ impl<V: Weigh> Slot<V> {
 /// What a keyspace knows of a key at a snapshot.
 #[derive(Debug)]
 pub(crate) enum Known<'a, V> {
-    /// It holds this value.
-    Present(&'a V),
+    /// It holds this value; and where that was found.
+    Present(&'a V, Place),
     /// It does not exist.
     Absent,
     /// The base must be asked.
@@ -207,9 +226,8 @@ pub(crate) enum Known<'a, V> {
 const SLOT_OVERHEAD_BYTES: usize = 32;
 
 /// Versions by key.
-#[derive(Debug)]
-pub(crate) struct Keyspace<K, V> {
-    slots: BTreeMap<K, Slot<V>>,
+pub(crate) struct Keyspace<K: SpaceKey, V> {
+    slots: K::Slots<V>,
     resident: Residency,
     /// Keys of dirty slots, each once.
     dirty: Vec<K>,
@@ -223,7 +241,7 @@ pub(crate) struct Keyspace<K, V> {
 impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// A keyspace without entries; `resident` tells what that means.
     pub fn new(resident: Residency) -> Self {
-        Keyspace { slots: BTreeMap::new(), resident, dirty: Vec::new(), hand: None, n_evicted: 0, bytes: 0 }
+        Keyspace { slots: K::Slots::default(), resident, dirty: Vec::new(), hand: None, n_evicted: 0, bytes: 0 }
     }
 
     fn key_bytes(key: &K) -> usize {
@@ -244,32 +262,41 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         &self.resident
     }
 
-    /// What a snapshot sees at a key.
-    pub fn get(&self, key: &K, snapshot: Timestamp) -> Known<'_, V> {
-        match self.slots.get(key).and_then(|slot| slot.at(snapshot)) {
-            Some(Version { value: Some(value), .. }) => Known::Present(value),
-            Some(Version { value: None, .. }) => Known::Absent,
+    /// What a snapshot sees at a key, which is looked for at `hint` first.
+    pub fn get(&self, key: &K, hint: Place, snapshot: Timestamp) -> Known<'_, V> {
+        let found = self.slots.find(key, hint).and_then(|(slot, place)| Some((slot.at(snapshot)?, place)));
+        match found {
+            Some((Version { value: Some(value), .. }, place)) => Known::Present(value, place),
+            Some((Version { value: None, .. }, _)) => Known::Absent,
             None if self.resident.covers_key(key.bytes().as_ref()) => Known::Absent,
             None => Known::Unknown,
         }
     }
 
-    /// The slots from a key on.
-    pub fn slots_from(&self, start: &[u8]) -> btree_map::Range<'_, K, Slot<V>> {
-        K::entries_from(&self.slots, start)
+    /// The slots from a key on, in order.
+    pub fn slots_from(&self, start: &[u8]) -> impl Iterator<Item = (&K, &Slot<V>)> {
+        self.slots.from(start)
     }
 
-    /// The slots before a key.
-    pub fn slots_before(&self, end: Option<&[u8]>) -> btree_map::Range<'_, K, Slot<V>> {
-        K::entries_before(&self.slots, end)
+    /// The slots before a key, last first.
+    pub fn slots_before(&self, end: Option<&[u8]>) -> impl Iterator<Item = (&K, &Slot<V>)> {
+        self.slots.before(end)
     }
 
     /// Adds a version that the base lacks. `before` is what the key held until now, in case memory does not know.
+    /// Returns where it is.
     ///
     /// Versions that no snapshot at or above `horizon` sees are dropped.
-    pub fn push(&mut self, key: &K, version: Version<V>, before: impl FnOnce() -> Option<V>, horizon: Timestamp) {
+    pub fn push(
+        &mut self,
+        key: &K,
+        hint: Place,
+        version: Version<V>,
+        before: impl FnOnce() -> Option<V>,
+        horizon: Timestamp,
+    ) -> Place {
         self.bytes += version.bytes();
-        if let Some(slot) = self.slots.get_mut(key) {
+        if let Some((slot, place)) = self.slots.find_mut(key, hint) {
             // A key that is written faster than snapshots end is trimmed now and then, at a constant cost a version.
             let in_sight = slot.newest().is_some_and(|newest| newest.ts > horizon);
             if !in_sight || slot.versions.len().is_power_of_two() {
@@ -280,21 +307,21 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
                 slot.dirty = true;
                 self.dirty.push(key.clone());
             }
-            return;
+            return place;
         }
-        let mut slot = Slot { versions: SmallVec::new(), touched: AtomicBool::new(true), dirty: true };
+        let mut slot = Slot { dirty: true, ..Slot::clean() };
         if let Some(before) = before() {
             slot.versions.push(Version { ts: Timestamp::ZERO, value: Some(before) });
         }
         self.bytes += Self::key_bytes(key) + slot.bytes();
         slot.versions.push(version);
-        self.slots.insert(key.clone(), slot);
         self.dirty.push(key.clone());
+        self.slots.find_or_insert(key.clone(), |_| slot).1
     }
 
     /// Takes back all versions of a key above a timestamp: their commits were undone.
     pub fn undo(&mut self, key: &K, above: Timestamp) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
+        let Some((slot, _)) = self.slots.find_mut(key, Place::UNKNOWN) else { return };
         while slot.newest().is_some_and(|newest| newest.ts > above) {
             self.bytes -= slot.versions.pop().map_or(0, |gone| gone.bytes());
         }
@@ -309,24 +336,23 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         }
     }
 
-    /// Takes in what the base held at a key when it was at `base`, unless memory knows it already.
-    pub fn install(&mut self, key: K, value: V, base: Timestamp) {
-        let version = Version { ts: Timestamp::ZERO, value: Some(value) };
-        match self.slots.entry(key) {
-            btree_map::Entry::Occupied(mut occupied) => {
-                let slot = occupied.get_mut();
-                if slot.versions.first().is_some_and(|oldest| oldest.ts > base) {
-                    self.bytes += version.bytes();
-                    slot.versions.insert(0, version);
-                }
-            }
-            btree_map::Entry::Vacant(vacant) => {
-                let versions = SmallVec::from_iter([version]);
-                let slot = Slot { versions, touched: AtomicBool::new(true), dirty: false };
-                self.bytes += Self::key_bytes(vacant.key()) + slot.bytes();
-                vacant.insert(slot);
-            }
+    /// Takes in what the base held at a key when it was at `base`, unless memory knows it already. Returns where it is.
+    pub fn install(&mut self, key: K, value: V, base: Timestamp) -> Place {
+        let mut version = Some(Version { ts: Timestamp::ZERO, value: Some(value) });
+        let mut bytes = 0;
+        let (slot, place) = self.slots.find_or_insert(key, |key| {
+            let slot = Slot { versions: version.take().into_iter().collect(), ..Slot::clean() };
+            bytes = Self::key_bytes(key) + slot.bytes();
+            slot
+        });
+        if let Some(version) = version
+            && slot.versions.first().is_some_and(|oldest| oldest.ts > base)
+        {
+            bytes = version.bytes();
+            slot.versions.insert(0, version);
         }
+        self.bytes += bytes;
+        place
     }
 
     /// All of an interval has been installed.
@@ -341,7 +367,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
 
     /// The newest version of a key in (base, to], if there is one.
     pub fn newest_between(&self, key: &K, base: Timestamp, to: Timestamp) -> Option<&Version<V>> {
-        let slot = self.slots.get(key)?;
+        let (slot, _) = self.slots.find(key, Place::UNKNOWN)?;
         let n_visible = slot.versions.partition_point(|version| version.ts <= to);
         slot.versions[..n_visible].last().filter(|version| version.ts > base)
     }
@@ -349,7 +375,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// Ends a checkpoint: the base holds everything up to `base` now. After a failed one, nothing has changed.
     pub fn settle(&mut self, keys: Vec<K>, base: Timestamp, horizon: Timestamp) {
         for key in keys {
-            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            let Some((slot, _)) = self.slots.find_mut(&key, Place::UNKNOWN) else { continue };
             self.bytes -= slot.trim(horizon);
             slot.versions.shrink_to_fit();
             slot.dirty = slot.newest().is_some_and(|newest| newest.ts > base);
@@ -364,12 +390,13 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// Looks at `n_max` slots and lets go of those that are clean and were not read since it last came by.
     pub fn evict(&mut self, n_max: usize) {
         let start = self.hand.take();
-        let lower = start.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        let start = start.as_ref().map(SpaceKey::bytes);
+        let start = start.as_ref().map_or(&[][..], AsRef::as_ref);
         let mut gone = Vec::new();
         // Runs of keys to let go of, each up to the next key that stays: what lies between is forgotten too.
         let mut runs: Vec<(K, Option<K>)> = Vec::new();
         let mut run: Option<K> = None;
-        for (n_seen, (key, slot)) in self.slots.range((lower, Bound::Unbounded)).enumerate() {
+        for (n_seen, (key, slot)) in self.slots.from(start).enumerate() {
             if n_seen == n_max {
                 self.hand = Some(key.clone());
                 break;

@@ -38,13 +38,13 @@ pub(crate) enum Seen<'a, K, V> {
 
 impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// Calls `visit` for what a snapshot sees in an interval, in order.
-    pub fn walk(
-        &self,
+    pub fn walk<'a>(
+        &'a self,
         (start, end): (&[u8], Option<&[u8]>),
         order: Order,
         snapshot: Timestamp,
-        beneath: Option<&Beneath>,
-        mut visit: impl FnMut(Seen<'_, K, V>) -> ControlFlow<()>,
+        beneath: Option<&'a Beneath>,
+        mut visit: impl FnMut(Seen<'a, K, V>) -> ControlFlow<()>,
     ) -> Walk {
         let mut walk = self.walk_memory((start, end), order, snapshot, &mut visit);
         // At most one gap for each time that memory is complete, and then not: every turn comes nearer to the end.
@@ -73,12 +73,12 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     }
 
     /// The same as far as memory is complete.
-    fn walk_memory(
-        &self,
+    fn walk_memory<'a>(
+        &'a self,
         (start, end): (&[u8], Option<&[u8]>),
         order: Order,
         snapshot: Timestamp,
-        visit: &mut impl FnMut(Seen<'_, K, V>) -> ControlFlow<()>,
+        visit: &mut impl FnMut(Seen<'a, K, V>) -> ControlFlow<()>,
     ) -> Walk {
         if end.is_some_and(|end| end <= start) {
             return Walk::Ended;
@@ -97,7 +97,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         let Some(from) = from else {
             return Walk::Gap(Gap { start: start.to_vec(), end: end.map(<[u8]>::to_vec) });
         };
-        let mut visit = |key: &K, slot: &Slot<V>| match slot.value_at(snapshot) {
+        let mut visit = |key: &'a K, slot: &'a Slot<V>| match slot.value_at(snapshot) {
             Some(value) => visit(Seen::Memory(key, value)),
             None => ControlFlow::Continue(()),
         };
@@ -117,23 +117,23 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     }
 
     /// The slots in an interval, in order.
-    fn slots_in<'a>(&'a self, from: &[u8], to: Option<&'a [u8]>) -> impl Iterator<Item = (&'a K, &'a Slot<V>)> {
+    fn slots_in<'a>(&'a self, from: &[u8], to: Option<&[u8]>) -> impl Iterator<Item = (&'a K, &'a Slot<V>)> {
         self.slots_from(from).take_while(move |(key, _)| to.is_none_or(|to| key.bytes().as_ref() < to))
     }
 
     /// The slots in an interval, last first.
-    fn slots_back<'a>(&'a self, from: &'a [u8], to: Option<&[u8]>) -> impl Iterator<Item = (&'a K, &'a Slot<V>)> {
-        self.slots_before(to).rev().take_while(move |(key, _)| key.bytes().as_ref() >= from)
+    fn slots_back<'a>(&'a self, from: &[u8], to: Option<&[u8]>) -> impl Iterator<Item = (&'a K, &'a Slot<V>)> {
+        self.slots_before(to).take_while(move |(key, _)| key.bytes().as_ref() >= from)
     }
 
     /// What a snapshot sees where all rows of the base are at hand: memory's versions, and those rows where it has none.
-    fn walk_merged(
-        &self,
+    fn walk_merged<'a>(
+        &'a self,
         Gap { start, end }: &Gap,
-        rows: &[Row],
+        rows: &'a [Row],
         order: Order,
         snapshot: Timestamp,
-        visit: &mut impl FnMut(Seen<'_, K, V>) -> ControlFlow<()>,
+        visit: &mut impl FnMut(Seen<'a, K, V>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match order {
             Order::Asc => merge(self.slots_in(start, end.as_deref()), rows.iter(), |a, b| a.cmp(b), snapshot, visit),
@@ -150,7 +150,7 @@ fn merge<'a, K: SpaceKey + 'a, V: Weigh + 'a>(
     rows: impl Iterator<Item = &'a Row>,
     compare: impl Fn(&[u8], &[u8]) -> Ordering,
     snapshot: Timestamp,
-    visit: &mut impl FnMut(Seen<'_, K, V>) -> ControlFlow<()>,
+    visit: &mut impl FnMut(Seen<'a, K, V>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut rows = rows.peekable();
     for (key, slot) in slots {
@@ -184,9 +184,13 @@ mod tests {
 
     use super::*;
     use crate::key::Key;
-    use crate::memory::{Residency, Version};
+    use crate::memory::{Entry, Place, Residency, Version};
 
-    type Space = Keyspace<Key, InternalId>;
+    type Space = Keyspace<Key, Entry>;
+
+    fn entry(n: u8) -> Entry {
+        Entry { id: InternalId([n; 16]), place: Place::UNKNOWN }
+    }
 
     fn key(n: u8) -> Key {
         Key::new(Arc::from([n]))
@@ -212,7 +216,7 @@ mod tests {
     fn a_walk_goes_as_far_as_memory_is_complete() {
         let mut space = Space::new(Residency::default());
         for n in [11, 13, 15] {
-            space.install(key(n), InternalId([n; 16]), Timestamp(1));
+            space.install(key(n), entry(n), Timestamp(1));
         }
         space.set_resident(&[10], Some(&[20]));
         assert_eq!(seen(&space, 10, Some(20), Order::Asc, 1, 9), (vec![11, 13, 15], Walk::Ended));
@@ -228,10 +232,10 @@ mod tests {
     #[test]
     fn a_walk_sees_its_snapshot() {
         let mut space = Space::new(Residency::everywhere());
-        let at = |ts, present: bool| Version { ts: Timestamp(ts), value: present.then_some(InternalId([1; 16])) };
-        space.push(&key(1), at(10, true), || None, Timestamp(5));
-        space.push(&key(1), at(20, false), || None, Timestamp(5));
-        space.push(&key(2), at(20, true), || None, Timestamp(5));
+        let at = |ts, present: bool| Version { ts: Timestamp(ts), value: present.then(|| entry(1)) };
+        space.push(&key(1), Place::UNKNOWN, at(10, true), || None, Timestamp(5));
+        space.push(&key(1), Place::UNKNOWN, at(20, false), || None, Timestamp(5));
+        space.push(&key(2), Place::UNKNOWN, at(20, true), || None, Timestamp(5));
         assert!(seen(&space, 0, None, Order::Asc, 9, 9).0.is_empty());
         assert_eq!(seen(&space, 0, None, Order::Asc, 19, 9).0, [1]);
         assert_eq!(seen(&space, 0, None, Order::Asc, 20, 9).0, [2]);

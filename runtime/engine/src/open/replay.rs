@@ -8,7 +8,7 @@ use super::Found;
 use crate::catalog::{Table, stored_from_base};
 use crate::commit::Outcome;
 use crate::key::Key;
-use crate::memory::{Stored, Version};
+use crate::memory::{Entry, Place, Stored, Version};
 use crate::ports::{Ports, Progress};
 use crate::record::{self, Step};
 use crate::storage::{Storage, StorageError};
@@ -78,19 +78,18 @@ fn write(
         None => None,
     };
     let mut space = table.memory.write();
+    let value = stored.map(|stored| Stored { keys: keys.clone(), ..stored });
+    let place = space.documents.push(&id.internal.into(), Place::UNKNOWN, Version { ts, value }, || None, ts);
+    let entry = Entry { id: id.internal, place };
     for (number, key) in removed_keys {
         if let Some(index) = space.index_mut(*number) {
-            let key = Key::new(Arc::from(*key));
-            index.entries.push(&key, Version { ts, value: None }, || Some(id.internal), ts);
+            index.push(Key::new(Arc::from(*key)), Version { ts, value: None }, || Some(entry), ts);
         }
     }
     for (number, key) in keys.iter().flat_map(|keys| keys.iter()) {
         if let Some(index) = space.index_mut(*number) {
-            let version = Version { ts, value: Some(id.internal) };
-            index.entries.push(&Key::new(key.clone()), version, || None, ts);
+            index.push(Key::new(key.clone()), Version { ts, value: Some(entry) }, || None, ts);
         }
     }
-    let value = stored.map(|stored| Stored { keys, ..stored });
-    space.documents.push(&id.internal.into(), Version { ts, value }, || None, ts);
     Ok(())
 }

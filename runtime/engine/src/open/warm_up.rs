@@ -12,7 +12,7 @@ use crate::catalog::{Table, stored_from_base};
 use crate::commit::{DocumentKeys, IndexId};
 use crate::engine::Shared;
 use crate::key::Key;
-use crate::memory::{Gap, Stored};
+use crate::memory::{Entry, Gap, Stored};
 use crate::storage::{BaseRow, StorageError};
 
 /// Documents installed under one lock, a number: some tenths of a millisecond.
@@ -76,12 +76,12 @@ async fn load_table(shared: &Weak<Shared>, table: &Arc<Table>) -> Result<Loaded,
             return Ok(Loaded::Interrupted);
         }
         for (row, stored, keys) in rows {
+            let place = space.documents.install(row.id.into(), stored, base);
             for (number, key) in keys.iter() {
                 if let Some(index) = space.index_mut(*number) {
-                    index.entries.install(Key::new(key.clone()), row.id, base);
+                    index.entries.install(Key::new(key.clone()), Entry { id: row.id, place }, base);
                 }
             }
-            space.documents.install(row.id.into(), stored, base);
         }
         if is_last {
             space.set_all_resident();

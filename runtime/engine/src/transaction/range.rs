@@ -159,6 +159,7 @@ mod tests {
                     after: None,
                     until: None,
                     limit: 1,
+                    keys: false,
                 };
                 assert_eq!(equalities(&scan, &fields), Some(compile_range("t", "i", &fields, &parts).unwrap()));
             }

@@ -1,5 +1,6 @@
 //! Reading: from memory at once where it is complete, else from the base, which memory then knows.
 
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::{Transaction, TxState, range};
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
 use crate::load::Loading;
-use crate::memory::{Beneath, Gap, Known, Seen, Stored, TableSpace, Walk};
+use crate::memory::{Beneath, Entry, Gap, Known, Place, Seen, Stored, TableSpace, Walk};
 use crate::storage::StorageError;
 use crate::writes::{Write, Writes};
 
@@ -23,6 +24,8 @@ struct Step {
     interval: KeyRange,
     order: Order,
     limit: usize,
+    /// Whether the key of each row is wanted, or the last one's alone.
+    keys: bool,
 }
 
 /// Documents on their way to the caller, and how much they are.
@@ -31,14 +34,6 @@ struct Rows {
     batch: Batch,
     bytes: u64,
     key_bytes: u64,
-}
-
-impl Rows {
-    fn push(&mut self, key: Arc<[u8]>, id: DocumentId, stored: &Stored) {
-        self.bytes += u64::from(stored.size);
-        self.key_bytes += key.len() as u64;
-        self.batch.rows.push((key, document(id, stored)));
-    }
 }
 
 /// What memory made of a step.
@@ -64,7 +59,7 @@ impl Transaction {
             return Reply::now(self.deliver(&mut state, &table, id, stored));
         }
         if let Some(found) = self.find_in_memory(&table, id.internal) {
-            return Reply::now(self.deliver(&mut state, &table, id, found));
+            return Reply::now(self.deliver(&mut state, &table, id, found.map(|(stored, _)| stored)));
         }
         drop(state);
         let this = self.strong();
@@ -99,10 +94,10 @@ impl Transaction {
         Ok(Some(document(id, &stored)))
     }
 
-    /// What memory knows of a document at the snapshot; `None` when the base must be asked.
-    pub(super) fn find_in_memory(&self, table: &Table, id: InternalId) -> Option<Option<Stored>> {
-        match table.memory.read().documents.get(&id.into(), self.snapshot) {
-            Known::Present(stored) => Some(Some(stored.clone())),
+    /// What memory knows of a document at the snapshot, and where it has it; `None` when the base must be asked.
+    pub(super) fn find_in_memory(&self, table: &Table, id: InternalId) -> Option<Option<(Stored, Place)>> {
+        match table.memory.read().documents.get(&id.into(), Place::UNKNOWN, self.snapshot) {
+            Known::Present(stored, place) => Some(Some((stored.clone(), place))),
             Known::Absent => Some(None),
             Known::Unknown => None,
         }
@@ -112,8 +107,8 @@ impl Transaction {
     fn find_or_beneath(&self, table: &Table, id: InternalId, beneath: &mut Beneath) -> Option<Option<Stored>> {
         let space = table.memory.read();
         beneath.keep_at(self.shared.base());
-        match space.documents.get(&id.into(), self.snapshot) {
-            Known::Present(stored) => Some(Some(stored.clone())),
+        match space.documents.get(&id.into(), Place::UNKNOWN, self.snapshot) {
+            Known::Present(stored, _) => Some(Some(stored.clone())),
             Known::Absent => Some(None),
             Known::Unknown => beneath.document(id).cloned(),
         }
@@ -123,7 +118,7 @@ impl Transaction {
         let mut state = self.state();
         let step = match self.resolve(&mut state, scan) {
             Ok(Some(step)) => step,
-            Ok(None) => return Reply::now(Ok(Batch { rows: Vec::new(), done: true })),
+            Ok(None) => return Reply::now(Ok(Batch { done: true, ..Batch::default() })),
             Err(error) => return Reply::now(Err(error)),
         };
         if let Attempt::Complete(rows) = self.attempt(&state, &step, None) {
@@ -161,7 +156,7 @@ impl Transaction {
         let (number, fields) = table.index(scan.index)?;
         let index = IndexId { table: table.number, index: number };
         let Some(interval) = range::interval(scan, index, fields)? else { return Ok(None) };
-        let step = Step { index, interval, order: scan.order, limit: scan.limit.max(1), table };
+        let step = Step { index, interval, order: scan.order, limit: scan.limit.max(1), keys: scan.keys, table };
         Ok(Some(step))
     }
 
@@ -180,16 +175,20 @@ impl Transaction {
                     Seen::Memory(key, stored) => (key.id(), Some(stored)),
                     Seen::Base(row) => (row.id, row.stored.as_ref()),
                 };
-                merge.visit(&id.0, id, |_| Some((step.row_key(id), stored?)))
+                merge.visit(&id.0, id, |_| Some((None, stored?)))
             })
         } else if let Some(index) = space.index(step.index.index) {
             index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
-                let (key, id, read) = match seen {
-                    Seen::Memory(key, id) => (key.shared(), *id, None),
-                    Seen::Base(row) => (&row.key, row.id, row.stored.as_ref()),
+                let (key, entry, read) = match seen {
+                    Seen::Memory(key, entry) => (key.shared(), *entry, None),
+                    Seen::Base(row) => {
+                        (&row.key, Entry { id: row.id, place: Place::UNKNOWN }, Some(row.stored.as_ref()))
+                    }
                 };
-                let read = || read.map(Some).or_else(|| beneath?.document(id).map(Option::as_ref));
-                merge.visit(key, id, |missing| Some((key.clone(), self.document_of_entry(&space, id, read, missing)?)))
+                let read = || read.flatten().map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
+                merge.visit(key, entry.id, |missing| {
+                    Some((Some(Cow::Borrowed(key)), self.document_of_entry(&space, entry, read, missing)?))
+                })
             })
         } else {
             Walk::Ended
@@ -202,12 +201,12 @@ impl Transaction {
     fn document_of_entry<'a>(
         &self,
         space: &'a TableSpace,
-        id: InternalId,
+        Entry { id, place }: Entry,
         read: impl FnOnce() -> Option<Option<&'a Stored>>,
         missing: &mut Vec<InternalId>,
     ) -> Option<&'a Stored> {
-        match space.documents.get(&id.into(), self.snapshot) {
-            Known::Present(stored) => Some(stored),
+        match space.documents.get(&id.into(), place, self.snapshot) {
+            Known::Present(stored, _) => Some(stored),
             // An entry without its document: only in a damaged base.
             Known::Absent => None,
             Known::Unknown => read().unwrap_or_else(|| {
@@ -221,12 +220,14 @@ impl Transaction {
     fn finish(&self, state: &mut TxState, step: Step, rows: Rows) -> Result<Batch, DbError> {
         self.check_kept(state)?;
         let Rows { batch, bytes, key_bytes } = rows;
-        let last = batch.rows.last();
-        let last = last.map(|(key, document)| if step.is_by_id() { &document.id.internal.0[..] } else { &key[..] });
+        let last = match batch.documents.last() {
+            Some(document) if step.is_by_id() => Some(&document.id.internal.0[..]),
+            _ => batch.keys.last().map(|key| &key[..]),
+        };
         state.reads.range(step.index, range::read_up_to(step.interval, step.order, last, batch.done));
         let place = || format!("the index `{}.{}`", step.table.name, step.table.index_name(step.index.index));
         self.check_intervals(state, place)?;
-        state.usage.documents_read += batch.rows.len() as u64;
+        state.usage.documents_read += batch.documents.len() as u64;
         state.usage.bytes_read += bytes;
         state.usage.index_bytes_read += key_bytes;
         self.check_read(state, place)?;
@@ -273,10 +274,13 @@ impl Step {
         self.index.index == IndexId::BY_ID
     }
 
-    fn row_key(&self, id: InternalId) -> Arc<[u8]> {
-        by_id_key(&DocumentId { table: self.index.table, internal: id }).into()
+    fn row_key(&self, key: RowKey<'_>, id: DocumentId) -> Arc<[u8]> {
+        key.map_or_else(|| by_id_key(&id).into(), Cow::into_owned)
     }
 }
+
+/// The key of a row. `None` for `by_id`, whose keys are made of the ids when somebody wants them.
+type RowKey<'a> = Option<Cow<'a, Arc<[u8]>>>;
 
 /// A document that the transaction wrote, with its key in the index that is read.
 type OwnRow<'a> = (Arc<[u8]>, &'a Write);
@@ -288,6 +292,8 @@ struct Merge<'a> {
     /// Documents that the transaction wrote and that lie in the interval, in the order of the step.
     own: Peekable<IntoIter<OwnRow<'a>>>,
     rows: Rows,
+    /// The key of the last row, unless all are kept.
+    last_key: Option<RowKey<'a>>,
     missing: Vec<InternalId>,
 }
 
@@ -300,11 +306,24 @@ impl<'a> Merge<'a> {
                 own.reverse();
             }
         }
-        Merge { step, writes, own: own.into_iter().peekable(), rows: Rows::default(), missing: Vec::new() }
+        let own = own.into_iter().peekable();
+        Merge { step, writes, own, rows: Rows::default(), last_key: None, missing: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
-        self.rows.batch.rows.len() + self.missing.len() >= self.step.limit
+        self.rows.batch.documents.len() + self.missing.len() >= self.step.limit
+    }
+
+    fn push(&mut self, key: RowKey<'a>, id: DocumentId, stored: &Stored) {
+        let Rows { batch, bytes, key_bytes } = &mut self.rows;
+        *bytes += u64::from(stored.size);
+        *key_bytes += key.as_ref().map_or(0, |key| key.len() as u64);
+        if self.step.keys {
+            batch.keys.push(self.step.row_key(key, id));
+        } else {
+            self.last_key = Some(key);
+        }
+        batch.documents.push(document(id, stored));
     }
 
     /// Takes own rows as long as `is_due` says so of their keys.
@@ -313,18 +332,18 @@ impl<'a> Merge<'a> {
             && let Some((key, write)) = self.own.next_if(|(key, _)| is_due(key))
         {
             if let Some(stored) = &write.new {
-                let key = if self.step.is_by_id() { self.step.row_key(write.id.internal) } else { key };
-                self.rows.push(key, write.id, stored);
+                let key = (!self.step.is_by_id()).then_some(Cow::Owned(key));
+                self.push(key, write.id, stored);
             }
         }
     }
 
     /// A row of the snapshot; `make` gives its key and document.
-    fn visit<'s>(
+    fn visit(
         &mut self,
         key: &[u8],
         id: InternalId,
-        make: impl FnOnce(&mut Vec<InternalId>) -> Option<(Arc<[u8]>, &'s Stored)>,
+        make: impl FnOnce(&mut Vec<InternalId>) -> Option<(RowKey<'a>, &'a Stored)>,
     ) -> ControlFlow<()> {
         if self.own.peek().is_some() {
             match self.step.order {
@@ -338,7 +357,7 @@ impl<'a> Merge<'a> {
         let id = DocumentId { table: self.step.index.table, internal: id };
         let written = !self.writes.is_empty() && self.writes.get(&id).is_some();
         if !written && let Some((key, stored)) = make(&mut self.missing) {
-            self.rows.push(key, id, stored);
+            self.push(key, id, stored);
         }
         if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -361,7 +380,17 @@ impl<'a> Merge<'a> {
                 false
             }
         };
-        self.rows.batch.done = done;
+        let Rows { batch, key_bytes, .. } = &mut self.rows;
+        batch.done = done;
+        if let Some((key, last)) = self.last_key.zip(batch.documents.last()) {
+            batch.keys.push(self.step.row_key(key, last.id));
+        }
+        if self.step.is_by_id()
+            && let Some(key) = batch.keys.last()
+        {
+            // All ids of a table are as long.
+            *key_bytes = (batch.documents.len() * key.len()) as u64;
+        }
         if self.missing.is_empty() { Attempt::Complete(self.rows) } else { Attempt::Missing(self.missing) }
     }
 }

@@ -14,7 +14,7 @@ use crate::catalog::Table;
 use crate::commit::{DocumentKeys, IndexId};
 use crate::document::{self, Measure, Merged};
 use crate::load::Loading;
-use crate::memory::Stored;
+use crate::memory::{Place, Stored};
 use crate::storage::StorageError;
 
 const DAY_NS: u64 = 86_400_000_000_000;
@@ -129,9 +129,10 @@ impl Transaction {
             return Tried::Done(Err(DbError::nonexistent(operation.name(), &id)));
         };
         let (first, current) = match state.writes.get(&id) {
-            Some(write) => (false, write.new.clone()),
+            Some(write) => (None, write.new.clone()),
             None => match self.find_in_memory(&table, id.internal) {
-                Some(found) => (true, found),
+                Some(Some((stored, place))) => (Some(place), Some(stored)),
+                Some(None) => (None, None),
                 None => return Tried::Unknown(table),
             },
         };
@@ -142,14 +143,14 @@ impl Transaction {
         Tried::Done(self.apply(state, &table, id, current, first, operation))
     }
 
-    /// `current` is the document at the snapshot when this is the transaction's first write to it.
+    /// With `first`, its place, this is the transaction's first write to a document: `current` is as the snapshot has it.
     fn apply(
         &self,
         state: &mut TxState,
         table: &Arc<Table>,
         id: DocumentId,
         mut current: Stored,
-        first: bool,
+        first: Option<Place>,
         operation: Operation<'_>,
     ) -> Result<(), DbError> {
         let changed = match operation {
@@ -187,7 +188,8 @@ impl Transaction {
             }
         };
         self.count_write(state, Some(&current), new.as_ref())?;
-        state.writes.put(id, table, first.then_some(current), new);
+        let (place, old) = first.map_or((Place::UNKNOWN, None), |place| (place, Some(current)));
+        state.writes.put(id, (table, place), old, new);
         Ok(())
     }
 
@@ -219,7 +221,7 @@ impl Transaction {
         self.count_write(&mut state, None, Some(&new))?;
         state.next_creation_time = Some(creation_time.next_up());
         state.reads.document_written(id);
-        state.writes.put(id, &table, None, Some(new));
+        state.writes.put(id, (&table, Place::UNKNOWN), None, Some(new));
         Ok(id)
     }
 
