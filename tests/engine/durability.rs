@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use syncline_engine::{At, BeginError, BeginOptions, CommitError, Durability, Fault};
+use syncline_engine::{At, BeginError, BeginOptions, Clock, CommitError, Durability, Fault};
 use syncline_functions::tx::Tx;
 
 use crate::world::{Read, begin, commit, get, insert, items, patch};
@@ -233,4 +233,34 @@ async fn commits_that_wait_for_the_disk_are_bounded() {
     let tx = begin(&engine);
     insert(&tx, "items", "{}").await;
     commit(&engine, &tx).unwrap();
+}
+
+/// What is only in the log stays in memory, so the log may not outgrow the base without end.
+#[tokio::test]
+async fn commits_wait_while_the_base_is_far_behind() {
+    let mut world = items();
+    world.config.log_bytes_max = 10_000;
+    let engine = world.open().await;
+    // Holds the base where it is, until it is too old.
+    let reader = begin(&engine);
+    let started_ms = world.clock.monotonic_ms();
+    let mut n = 0;
+    while engine.log_bytes() < 10_000 {
+        let tx = begin(&engine);
+        insert(&tx, "items", r#"{"s":"some hundred bytes of text, so that it does not take too many of them"}"#).await;
+        let committed = commit(&engine, &tx).unwrap();
+        assert!(engine.wait_durable(committed.ts, 0).await);
+        n += 1;
+    }
+    assert!(n > 20 && world.clock.monotonic_ms() == started_ms, "{n} commits, none waited");
+    let tx = begin(&engine);
+    insert(&tx, "items", "{}").await;
+    let committed = commit(&engine, &tx).unwrap();
+    drop(tx);
+    assert!(engine.wait_durable(committed.ts, 0).await);
+    let waited_ms = world.clock.monotonic_ms() - started_ms;
+    let age_max_ms = world.config.snapshot_age_max.as_millis() as u64;
+    assert!((1_000..age_max_ms).contains(&waited_ms), "it waited {waited_ms} ms, and the reader was ended early");
+    assert!(engine.log_bytes() < 10_000);
+    assert!(Read::all("items", "by_n").step(&reader, None, None).await.is_err(), "the reader was too old");
 }

@@ -461,6 +461,7 @@ fn config(rng: &mut Rng) -> Config {
     let engine = EngineConfig {
         memory_budget_bytes: [1 << 30, 4_000, 500][rng.index(3)],
         checkpoint_log_bytes: [64 << 20, 2_000, 200][rng.index(3)],
+        log_bytes_max: [256 << 20, 3_000][rng.index(2)],
         checkpoint_rows_max: 1 + rng.index(20),
         ..EngineConfig::default()
     };

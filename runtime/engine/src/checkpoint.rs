@@ -6,6 +6,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use syncline_schema::{DocumentId, Timestamp};
 
@@ -16,6 +17,11 @@ use crate::environment;
 use crate::key::Key;
 use crate::memory::IdKey;
 use crate::storage::{BaseWrites, Checkpoint, StorageError};
+
+/// How old a snapshot may be while commits wait for the base, which no snapshot may hold back for long then.
+///
+/// Source: ours; longer than nearly all functions run, and no pause that clients give up in.
+const AGE_WHILE_COMMITS_WAIT: Duration = Duration::from_secs(1);
 
 /// Dirty keys of a table on their way to the base.
 struct Taken {
@@ -52,7 +58,8 @@ pub(crate) async fn run(shared: Weak<Shared>, wakes: Arc<Wakes>) {
 /// Moves the log to the base as far as snapshots and durability allow.
 pub(crate) async fn checkpoint(shared: &Shared) -> Result<(), StorageError> {
     let _only_one = shared.checkpointing.lock().await;
-    let age_max_ms = u64::try_from(shared.config.snapshot_age_max.as_millis()).unwrap_or(u64::MAX);
+    let age_max = if shared.is_log_too_long() { AGE_WHILE_COMMITS_WAIT } else { shared.config.snapshot_age_max };
+    let age_max_ms = u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX);
     let now_ms = shared.ports.clock.monotonic_ms();
     shared.snapshots.end_old(Timestamp::ZERO, now_ms.saturating_sub(age_max_ms));
     // Every snapshot is at or above the horizon, and the horizon is durable.

@@ -64,6 +64,10 @@ pub struct EngineConfig {
     /// that is less. Default 64 MiB. Source: ours; longer means a
     /// slower start after a crash, shorter that documents written often are moved more often.
     pub checkpoint_log_bytes: u64,
+    /// Commits wait for the base when the log that it lacks has grown to so many bytes, or to half of the memory for
+    /// documents if that is less, but not below 1 MiB: all of it stays in memory until the base has it. Default 256 MiB.
+    /// Source: ours; P7.
+    pub log_bytes_max: u64,
     /// Rows moved to the base in one transaction of the storage, a number. Default 512. Source: ours; commits wait
     /// for such a transaction, and this takes about as long as two syncs.
     pub checkpoint_rows_max: usize,
@@ -84,6 +88,7 @@ impl Default for EngineConfig {
             recent_commits_bytes_max: 256 << 20,
             pending_bytes_max: 256 << 20,
             checkpoint_log_bytes: 64 << 20,
+            log_bytes_max: 256 << 20,
             checkpoint_rows_max: 512,
             outcome_age_max: Duration::from_secs(14 * 24 * 3600),
             outcome_bytes_max: 4 << 30,

@@ -75,6 +75,13 @@ impl Shared {
         self.config.checkpoint_log_bytes.min(self.memory_budget() as u64 / 8)
     }
 
+    /// Whether so much is in the log only that commits wait until some of it has been moved to the base.
+    pub(crate) fn is_log_too_long(&self) -> bool {
+        const SHARE_MIN: u64 = 1 << 20;
+        let share = (self.memory_budget() as u64 / 2).max(SHARE_MIN);
+        self.log_bytes.load(Ordering::Relaxed) >= self.config.log_bytes_max.min(share)
+    }
+
     /// About the memory that documents and index entries take.
     pub(crate) fn data_bytes(&self) -> usize {
         self.catalog().iter().map(|table| table.memory.bytes()).sum()

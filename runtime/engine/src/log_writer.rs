@@ -20,6 +20,11 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// The longest of these pauses.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a log that has grown too long has been moved to the base.
+///
+/// Source: ours; short beside a checkpoint.
+const BASE_LOOKED_AT_EVERY: Duration = Duration::from_millis(10);
+
 /// Appends whose durations are kept, a number. Source: ours; enough for a percentile.
 const SYNCS_KEPT: usize = 512;
 
@@ -30,6 +35,7 @@ pub(crate) async fn run(shared: Weak<Shared>, wakes: Arc<Wakes>, mut head: Times
         wakes.log.notified().await;
         let Some(shared) = shared.upgrade() else { return };
         loop {
+            shared.wait_for_base().await;
             let Some((ts, bytes)) = shared.commits().take_pending() else { break };
             let n_bytes = bytes.len() as u64;
             let started_ns = shared.ports.clock.wall_ns();
@@ -70,6 +76,21 @@ impl Shared {
             syncs.pop_front();
         }
         syncs.push_back(took_ns);
+    }
+
+    /// Waits while the log is far ahead of the base. Commits gather meanwhile, up to a bound, and are refused then.
+    async fn wait_for_base(&self) {
+        if !self.is_log_too_long() {
+            return;
+        }
+        let started_ms = self.ports.clock.monotonic_ms();
+        while self.is_log_too_long() && !self.stopping.load(Ordering::Acquire) {
+            // Also after one that failed.
+            self.wakes.checkpoint.notify_one();
+            self.ports.timer.sleep(BASE_LOOKED_AT_EVERY).await;
+        }
+        let waited_ms = self.ports.clock.monotonic_ms().saturating_sub(started_ms);
+        tracing::warn!(waited_ms, "commits waited: more was written than could be moved to the base meanwhile");
     }
 
     fn advance(&self, ts: Timestamp, n_bytes: u64) {
