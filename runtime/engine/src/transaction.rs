@@ -1,6 +1,7 @@
 //! `Transaction`: the engine's side of `functions::Tx`. One snapshot, the transaction's own writes over it, and the
 //! record of what was read.
 
+mod last_seen;
 mod range;
 mod read;
 mod values;
@@ -26,6 +27,7 @@ use crate::record;
 use crate::storage::{BaseAnswer, BaseRead, StorageError};
 use crate::turn::TurnId;
 use crate::writes::Writes;
+use last_seen::LastSeen;
 use write::WriteQueue;
 
 /// A transaction: reads at its snapshot, sees its own writes, and is committed by
@@ -49,6 +51,7 @@ pub(crate) struct TxState {
     pub new_tables: Vec<Arc<Table>>,
     /// Those among them that come into being whether anything is written to them or not.
     pub created_tables: Vec<TableNumber>,
+    last_seen: LastSeen,
     usage: Usage,
     failure: Option<DbError>,
     /// The creation time of the next insert, once there was one.

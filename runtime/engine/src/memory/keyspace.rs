@@ -13,7 +13,7 @@ use syncline_schema::{InternalId, Timestamp};
 
 use super::residency::Residency;
 use super::slots::{Beside, InPlaces, Place, Slots};
-use crate::key::{Key, KeyLike, Probe};
+use crate::key::{Key, KeyLike};
 
 /// What orders a keyspace: ids of documents, or keys of an index.
 pub(crate) trait SpaceKey: Ord + Clone {
@@ -45,14 +45,14 @@ impl SpaceKey for Key {
     }
 
     fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V> {
-        let start = Probe::new(start);
-        map.range::<dyn KeyLike, _>((Bound::Included(&start as &dyn KeyLike), Bound::Unbounded))
+        // A key of its own: comparing a borrowed one takes longer, some twenty times, than making this.
+        map.range(Key::new(start.into())..)
     }
 
     fn entries_before<'a, V>(map: &'a BTreeMap<Self, V>, end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
-        match end.map(Probe::new) {
-            None => map.range::<dyn KeyLike, _>(..),
-            Some(end) => map.range::<dyn KeyLike, _>((Bound::Unbounded, Bound::Excluded(&end as &dyn KeyLike))),
+        match end {
+            None => map.range::<Key, _>(..),
+            Some(end) => map.range(..Key::new(end.into())),
         }
     }
 }

@@ -12,6 +12,11 @@ pub(crate) struct Place(u32);
 impl Place {
     /// No place was seen.
     pub const UNKNOWN: Place = Place(u32::MAX);
+
+    #[cfg(test)]
+    pub fn numbered(n: u32) -> Self {
+        Place(n)
+    }
 }
 
 /// The slots of a keyspace, by key.

@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
+use smallvec::SmallVec;
 use syncline_functions::tx::{Batch, DbError, Document, Order, Reply, Scan};
 use syncline_schema::{BY_CREATION_TIME, BY_ID, DocumentId, InternalId, KeyRange, by_id_key};
 
+use super::last_seen::LastSeen;
 use super::{Transaction, TxState, range};
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
@@ -34,6 +36,8 @@ struct Rows {
     batch: Batch,
     bytes: u64,
     key_bytes: u64,
+    /// Where memory had the first of them.
+    places: SmallVec<[Entry; 2]>,
 }
 
 /// What memory made of a step.
@@ -58,8 +62,12 @@ impl Transaction {
             let stored = write.new.clone();
             return Reply::now(self.deliver(&mut state, &table, id, stored));
         }
-        if let Some(found) = self.find_in_memory(&table, id.internal) {
-            return Reply::now(self.deliver(&mut state, &table, id, found.map(|(stored, _)| stored)));
+        if let Some(found) = self.find_in_memory(&table, id.internal, state.last_seen.place(id.internal)) {
+            let stored = found.map(|(stored, place)| {
+                state.last_seen.note(Entry { id: id.internal, place });
+                stored
+            });
+            return Reply::now(self.deliver(&mut state, &table, id, stored));
         }
         drop(state);
         let this = self.strong();
@@ -95,8 +103,8 @@ impl Transaction {
     }
 
     /// What memory knows of a document at the snapshot, and where it has it; `None` when the base must be asked.
-    pub(super) fn find_in_memory(&self, table: &Table, id: InternalId) -> Option<Option<(Stored, Place)>> {
-        match table.memory.read().documents.get(&id.into(), Place::UNKNOWN, self.snapshot) {
+    pub(super) fn find_in_memory(&self, table: &Table, id: InternalId, hint: Place) -> Option<Option<(Stored, Place)>> {
+        match table.memory.read().documents.get(&id.into(), hint, self.snapshot) {
             Known::Present(stored, place) => Some(Some((stored.clone(), place))),
             Known::Absent => Some(None),
             Known::Unknown => None,
@@ -180,7 +188,10 @@ impl Transaction {
         } else if let Some(index) = space.index(step.index.index) {
             index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
                 let (key, entry, read) = match seen {
-                    Seen::Memory(key, entry) => (key.shared(), *entry, None),
+                    Seen::Memory(key, entry) => {
+                        merge.note(entry);
+                        (key.shared(), *entry, None)
+                    }
                     Seen::Base(row) => {
                         (&row.key, Entry { id: row.id, place: Place::UNKNOWN }, Some(row.stored.as_ref()))
                     }
@@ -219,7 +230,8 @@ impl Transaction {
     /// Notes what was read, counts it and hands it out.
     fn finish(&self, state: &mut TxState, step: Step, rows: Rows) -> Result<Batch, DbError> {
         self.check_kept(state)?;
-        let Rows { batch, bytes, key_bytes } = rows;
+        let Rows { batch, bytes, key_bytes, places } = rows;
+        places.into_iter().for_each(|document| state.last_seen.note(document));
         let last = match batch.documents.last() {
             Some(document) if step.is_by_id() => Some(&document.id.internal.0[..]),
             _ => batch.keys.last().map(|key| &key[..]),
@@ -315,7 +327,7 @@ impl<'a> Merge<'a> {
     }
 
     fn push(&mut self, key: RowKey<'a>, id: DocumentId, stored: &Stored) {
-        let Rows { batch, bytes, key_bytes } = &mut self.rows;
+        let Rows { batch, bytes, key_bytes, .. } = &mut self.rows;
         *bytes += u64::from(stored.size);
         *key_bytes += key.as_ref().map_or(0, |key| key.len() as u64);
         if self.step.keys {
@@ -324,6 +336,12 @@ impl<'a> Merge<'a> {
             self.last_key = Some(key);
         }
         batch.documents.push(document(id, stored));
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        if self.rows.places.len() < LastSeen::KEPT {
+            self.rows.places.push(*entry);
+        }
     }
 
     /// Takes own rows as long as `is_due` says so of their keys.

@@ -130,7 +130,7 @@ impl Transaction {
         };
         let (first, current) = match state.writes.get(&id) {
             Some(write) => (None, write.new.clone()),
-            None => match self.find_in_memory(&table, id.internal) {
+            None => match self.find_in_memory(&table, id.internal, state.last_seen.place(id.internal)) {
                 Some(Some((stored, place))) => (Some(place), Some(stored)),
                 Some(None) => (None, None),
                 None => return Tried::Unknown(table),
