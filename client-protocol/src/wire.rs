@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod scan;
 
 use std::fmt;
 
@@ -84,7 +85,14 @@ impl std::error::Error for WireError {}
 /// A timestamp as the wire has it: base64 of the eight bytes, lowest first.
 fn write_timestamp(out: &mut String, ts: Timestamp) {
     debug_assert!(ts <= Timestamp::MAX, "{ts:?} cannot be read by all clients");
-    STANDARD.encode_string(ts.0.to_le_bytes(), out);
+    let mut text = [0; TIMESTAMP_CHARS];
+    let n_chars = STANDARD.encode_slice(ts.0.to_le_bytes(), &mut text).expect("as many as eight bytes become");
+    push_ascii(out, &text[..n_chars]);
+}
+
+/// Appends what is known to be ASCII.
+fn push_ascii(out: &mut String, text: &[u8]) {
+    out.push_str(std::str::from_utf8(text).expect("ASCII is UTF-8"));
 }
 
 /// Reads what [`write_timestamp`] writes; `None` for other text and for what is beyond 2⁶³−1.

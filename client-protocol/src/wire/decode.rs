@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{WireError, read_timestamp};
+use super::{WireError, read_timestamp, scan};
 use crate::message::{
     ActingAs, AuthToken, Authenticate, ClientMessage, Connect, FunctionCall, IdentityVersion, ModifyQuerySet, QueryId,
     QuerySetModification, QuerySetVersion, Request, RequestId, SessionId, Timestamp,
@@ -45,8 +45,19 @@ const TIMESTAMP: &str = "base64 of a 64-bit little-endian timestamp up to 2^63-1
 const ACTING_AS: &str = "an object with a `tokenIdentifier`, or with an `issuer` and a `subject`";
 
 pub(super) fn client_message(text: &str) -> Result<ClientMessage, WireError> {
-    let members: Members<'_> = serde_json::from_str(text).map_err(|error| not_an_object(text, &error))?;
-    let message = Reader { place: Place::Message, members: &members };
+    match scan::object(text) {
+        Some(members) => message_of(&Members(members)),
+        None => parsed_message(text),
+    }
+}
+
+/// The same for any JSON, however it is written; says what is wrong with what is none.
+fn parsed_message(text: &str) -> Result<ClientMessage, WireError> {
+    message_of(&serde_json::from_str(text).map_err(|error| not_an_object(text, &error))?)
+}
+
+fn message_of(members: &Members<'_>) -> Result<ClientMessage, WireError> {
+    let message = Reader { place: Place::Message, members };
     let kind = message.string("type")?;
     match kind.as_ref() {
         "Connect" => connect(&message).map(ClientMessage::Connect),
@@ -82,20 +93,24 @@ fn modify_query_set(message: &Reader<'_, '_>) -> Result<ModifyQuerySet, WireErro
     Ok(ModifyQuerySet {
         base_version: QuerySetVersion(message.u32("baseVersion")?),
         new_version: QuerySetVersion(message.u32("newVersion")?),
-        modifications: match serde_json::from_str::<Modifications>(modifications.get()) {
-            Ok(Modifications(modifications)) => modifications?,
-            Err(_) => return Err(message.unexpected("modifications", MODIFICATIONS)),
+        modifications: match scan::array_of_objects(modifications) {
+            Some(objects) => objects.into_iter().enumerate().map(modification).collect::<Result<_, _>>()?,
+            None => match serde_json::from_str::<Modifications>(modifications) {
+                Ok(Modifications(modifications)) => modifications?,
+                Err(_) => return Err(message.unexpected("modifications", MODIFICATIONS)),
+            },
         },
     })
 }
 
-fn modification(message: &Reader<'_, '_>) -> Result<QuerySetModification, WireError> {
+fn modification((n, members): (usize, scan::Members<'_>)) -> Result<QuerySetModification, WireError> {
+    let message = &Reader { place: Place::Modification(n), members: &Members(members) };
     let kind = message.string("type")?;
     let query = QueryId(message.u32("queryId")?);
     match kind.as_ref() {
         "Add" => Ok(QuerySetModification::Add {
             query,
-            call: function_call(message, message.get("args").map_or("null", RawValue::get))?,
+            call: function_call(message, message.get("args").unwrap_or("null"))?,
             journal: message.optional_string("journal")?,
         }),
         "Remove" => Ok(QuerySetModification::Remove { query }),
@@ -105,7 +120,7 @@ fn modification(message: &Reader<'_, '_>) -> Result<QuerySetModification, WireEr
 
 fn request(message: &Reader<'_, '_>) -> Result<Request, WireError> {
     let args = message.required("args", "an array of the arguments")?;
-    Ok(Request { request: RequestId(message.u32("requestId")?), call: function_call(message, args.get())? })
+    Ok(Request { request: RequestId(message.u32("requestId")?), call: function_call(message, args)? })
 }
 
 /// Unlike for queries and mutations, arguments that are no array are a fault of the message.
@@ -143,10 +158,10 @@ fn acting_as(message: &Reader<'_, '_>) -> Result<Option<ActingAs>, WireError> {
         return Ok(None);
     };
     let attributes = message.required(name, ACTING_AS)?;
-    match serde_json::from_str::<UserAttributes>(attributes.get()) {
+    match serde_json::from_str::<UserAttributes>(attributes) {
         Ok(UserAttributes(user)) => {
             let token_identifier = user.token_identifier(name)?;
-            Ok(Some(ActingAs { token_identifier, attributes: attributes.get().into() }))
+            Ok(Some(ActingAs { token_identifier, attributes: attributes.into() }))
         }
         Err(_) => Err(message.unexpected(name, ACTING_AS)),
     }
@@ -180,8 +195,8 @@ struct UserAttributes<'a>(Members<'a>);
 
 impl<'de> Deserialize<'de> for UserAttributes<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let is_known = |name: &str| USER_STRINGS.contains(&name) || USER_BOOLEANS.contains(&name);
-        deserializer.deserialize_map(MembersVisitor(is_known)).map(UserAttributes)
+        let known = |name: &str| known(&USER_STRINGS, name).or_else(|| known(&USER_BOOLEANS, name));
+        deserializer.deserialize_map(MembersVisitor(known)).map(UserAttributes)
     }
 }
 
@@ -207,18 +222,23 @@ impl Members<'_> {
     }
 }
 
-/// The known members of one JSON object, their values not yet looked at. Of a name given twice, the last counts.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// The members of one JSON object by their names, their values not yet looked at.
+struct Members<'a>(scan::Members<'a>);
+
+fn known(names: &[&'static str], name: &str) -> Option<&'static str> {
+    names.iter().find(|known| **known == name).copied()
+}
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor(|name: &str| KNOWN.contains(&name)))
+        deserializer.deserialize_map(MembersVisitor(|name: &str| known(&KNOWN, name)))
     }
 }
 
+/// Keeps the members whose names it knows, however many others there are.
 struct MembersVisitor<F>(F);
 
-impl<'de, F: Fn(&str) -> bool> Visitor<'de> for MembersVisitor<F> {
+impl<'de, F: Fn(&str) -> Option<&'static str>> Visitor<'de> for MembersVisitor<F> {
     type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -226,13 +246,13 @@ impl<'de, F: Fn(&str) -> bool> Visitor<'de> for MembersVisitor<F> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+        let mut members: Vec<(&'de str, &'de str)> = Vec::new();
         while let Some(Name(name)) = map.next_key()? {
-            if !self.0(&name) {
+            let Some(name) = self.0(&name) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
-            }
-            let value = map.next_value()?;
+            };
+            let value = map.next_value::<&'de RawValue>()?.get();
             match members.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, earlier)) => *earlier = value,
                 None => members.push((name, value)),
@@ -267,10 +287,9 @@ impl<'de> Visitor<'de> for ModificationsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut modifications: Self::Value = Ok(Vec::new());
         let mut n_seen = 0;
-        while let Some(members) = seq.next_element::<Members<'de>>()? {
+        while let Some(Members(members)) = seq.next_element()? {
             if let Ok(decoded) = &mut modifications {
-                let reader = Reader { place: Place::Modification(n_seen), members: &members };
-                match modification(&reader) {
+                match modification((n_seen, members)) {
                     Ok(modification) => decoded.push(modification),
                     Err(error) => modifications = Err(error),
                 }
@@ -297,21 +316,21 @@ struct Reader<'m, 'a> {
 
 impl<'a> Reader<'_, 'a> {
     /// The member as it stands, null included.
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.members.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.members.0.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
     /// The member, unless it is null.
-    fn present(&self, name: &str) -> Option<&'a RawValue> {
-        self.get(name).filter(|value| value.get() != "null")
+    fn present(&self, name: &str) -> Option<&'a str> {
+        self.get(name).filter(|value| *value != "null")
     }
 
-    fn required(&self, name: &str, expected: &'static str) -> Result<&'a RawValue, WireError> {
+    fn required(&self, name: &str, expected: &'static str) -> Result<&'a str, WireError> {
         self.get(name).ok_or_else(|| WireError::Missing { member: self.path(name), expected })
     }
 
     fn optional<T: Deserialize<'a>>(&self, name: &str, expected: &'static str) -> Result<Option<T>, WireError> {
-        match self.present(name).map(|value| serde_json::from_str(value.get())) {
+        match self.present(name).map(serde_json::from_str) {
             None => Ok(None),
             Some(Ok(value)) => Ok(Some(value)),
             Some(Err(_)) => Err(self.unexpected(name, expected)),
@@ -319,29 +338,34 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn u32(&self, name: &str) -> Result<u32, WireError> {
-        let value = self.required(name, U32)?;
-        serde_json::from_str(value.get()).map_err(|_| self.unexpected(name, U32))
+        // Of the numbers of JSON, just the whole ones that are not negative parse.
+        self.required(name, U32)?.parse().map_err(|_| self.unexpected(name, U32))
     }
 
     fn string(&self, name: &str) -> Result<Cow<'a, str>, WireError> {
-        let value = self.required(name, STRING)?;
-        let Name(text) = serde_json::from_str(value.get()).map_err(|_| self.unexpected(name, STRING))?;
-        Ok(text)
+        unquoted(self.required(name, STRING)?).ok_or_else(|| self.unexpected(name, STRING))
     }
 
     fn optional_string(&self, name: &str) -> Result<Option<Arc<str>>, WireError> {
-        Ok(self.optional::<Name<'_>>(name, STRING)?.map(|Name(text)| text.into()))
+        match self.present(name).map(unquoted) {
+            None => Ok(None),
+            Some(Some(text)) => Ok(Some(text.into())),
+            Some(None) => Err(self.unexpected(name, STRING)),
+        }
     }
 
     fn timestamp(&self, name: &str) -> Result<Option<Timestamp>, WireError> {
-        match self.optional::<Name<'_>>(name, TIMESTAMP)? {
+        match self.present(name).map(unquoted) {
             None => Ok(None),
-            Some(Name(text)) => read_timestamp(&text).map(Some).ok_or_else(|| self.unexpected(name, TIMESTAMP)),
+            Some(text) => {
+                let ts = text.and_then(|text| read_timestamp(&text));
+                ts.map(Some).ok_or_else(|| self.unexpected(name, TIMESTAMP))
+            }
         }
     }
 
     fn unexpected(&self, name: &str, expected: &'static str) -> WireError {
-        let found = self.get(name).map_or_else(|| "nothing".to_owned(), |value| kind(value.get()));
+        let found = self.get(name).map_or_else(|| "nothing".to_owned(), kind);
         WireError::Unexpected { member: self.path(name), expected, found }
     }
 
@@ -351,6 +375,16 @@ impl<'a> Reader<'_, 'a> {
             Place::Modification(n) => format!("modifications[{n}].{name}"),
             Place::Member(outer) => format!("{outer}.{name}"),
         }
+    }
+}
+
+/// The string that a value is; borrowed unless it is written with escapes.
+fn unquoted(json: &str) -> Option<Cow<'_, str>> {
+    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+    match inside.contains('\\') {
+        false => Some(Cow::Borrowed(inside)),
+        // Half of a pair of surrogates is valid JSON, and no text.
+        true => serde_json::from_str(json).ok().map(|Name(text)| text),
     }
 }
 
@@ -369,4 +403,101 @@ fn kind(json: &str) -> String {
 fn excerpt(text: &str) -> &str {
     const EXCERPT_BYTES_MAX: usize = 40;
     &text[..super::floor_char_boundary(text, EXCERPT_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    use super::*;
+
+    const RECORDINGS: [&str; 4] = [
+        include_str!("../../tests/frames/npm-1.48.0.json"),
+        include_str!("../../tests/frames/npm-1.24.8.json"),
+        include_str!("../../tests/frames/python-0.8.1.json"),
+        include_str!("../../tests/frames/spec.json"),
+    ];
+
+    fn recorded() -> Vec<String> {
+        let recordings = RECORDINGS.map(|text| serde_json::from_str::<serde_json::Value>(text).expect("a recording"));
+        let frames = recordings.iter().flat_map(|recording| recording["frames"].as_array().expect("frames"));
+        frames.map(|frame| frame["text"].as_str().expect("a text").to_owned()).collect()
+    }
+
+    /// A change of a text: some of it goes, and something comes in its place.
+    fn change() -> impl Strategy<Value = (Index, usize, String)> {
+        const PIECES: &[&str] = &[
+            "",
+            " ",
+            "\"",
+            "\\",
+            "\\\"",
+            "\\u00e9",
+            "\\ud800",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "null",
+            "-",
+            "0",
+            "7",
+            ".5",
+            "e3",
+            "4294967296",
+            "é",
+            "\u{1}",
+            "\"type\":\"Event\",",
+            "\"args\":[1],",
+            "\"udfPath\":\"\\u0061\",",
+            "\"more\":0,",
+        ];
+        (any::<Index>(), 0..4_usize, select(PIECES).prop_map(str::to_owned))
+    }
+
+    fn changed(mut text: String, (place, n_gone, piece): (Index, usize, String)) -> String {
+        let from = super::super::floor_char_boundary(&text, place.index(text.len() + 1));
+        let to = super::super::floor_char_boundary(&text, from + n_gone);
+        text.replace_range(from..to.max(from), &piece);
+        text
+    }
+
+    #[test]
+    fn recorded_frames_are_found_in_one_pass() {
+        let frames = recorded();
+        let scanned = frames.iter().filter(|frame| scan::object(frame).is_some());
+        assert!(scanned.count() * 10 > frames.len() * 9, "most frames are written by programs");
+        for frame in &frames {
+            assert_eq!(client_message(frame), parsed_message(frame), "{frame}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// What is wrong with a frame is said in the same words, too.
+        #[test]
+        fn both_ways_of_reading_a_frame_agree(
+            frame in select(recorded()),
+            changes in prop::collection::vec(change(), 0..4),
+        ) {
+            let frame = changes.into_iter().fold(frame, changed);
+            prop_assert_eq!(client_message(&frame), parsed_message(&frame), "{}", frame);
+        }
+
+        #[test]
+        fn numbers_and_strings_are_those_of_the_parser(
+            json in "-?[0-9.eE+-]{1,12}|null|\"[a-z0-9]{0,3}(\\\\[nu\"][0-9a-f]{0,4})?\"",
+        ) {
+            if serde_json::from_str::<&RawValue>(&json).is_ok_and(|raw| raw.get() == json) {
+                let members = Members(vec![("m", &json)]);
+                let reader = Reader { place: Place::Message, members: &members };
+                prop_assert_eq!(reader.u32("m").ok(), serde_json::from_str(&json).ok());
+                prop_assert_eq!(reader.string("m").ok(), serde_json::from_str::<Name>(&json).ok().map(|Name(text)| text));
+            }
+        }
+    }
 }
