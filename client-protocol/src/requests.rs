@@ -20,6 +20,8 @@ pub(crate) struct Requests {
     n_started: usize,
     n_running: usize,
     actions: BTreeSet<RequestId>,
+    /// The highest that came. Clients count upwards, so what is above it is new without a search.
+    highest: Option<RequestId>,
     durable: Timestamp,
 }
 
@@ -31,7 +33,7 @@ struct Mutation {
 
 #[derive(Debug)]
 enum MutationState {
-    Queued(Box<CallerRequest>),
+    Queued(CallerRequest),
     Running,
     Committed(Timestamp),
     Finished { response: MutationResponse, durable_at: Timestamp },
@@ -52,6 +54,7 @@ impl Requests {
             n_started: 0,
             n_running: 0,
             actions: BTreeSet::new(),
+            highest: None,
             durable: Timestamp::ZERO,
         }
     }
@@ -63,7 +66,7 @@ impl Requests {
         if self.mutations.len() >= limits.mutations_max {
             return Err(ProtocolError::TooMany { reason: "TooManyConcurrentMutations", max: limits.mutations_max });
         }
-        self.mutations.push_back(Mutation { request, state: MutationState::Queued(Box::new(caller)) });
+        self.mutations.push_back(Mutation { request, state: MutationState::Queued(caller) });
         Ok(())
     }
 
@@ -78,10 +81,14 @@ impl Requests {
         Ok(())
     }
 
-    fn check_is_new(&self, request: RequestId) -> Result<(), ProtocolError> {
-        if self.actions.contains(&request) || self.mutations.iter().any(|mutation| mutation.request == request) {
+    fn check_is_new(&mut self, request: RequestId) -> Result<(), ProtocolError> {
+        let is_above = self.highest < Some(request);
+        let is_known =
+            || self.actions.contains(&request) || self.mutations.iter().any(|mutation| mutation.request == request);
+        if !is_above && is_known() {
             return Err(ProtocolError::DuplicateRequest(request));
         }
+        self.highest = self.highest.max(Some(request));
         Ok(())
     }
 
@@ -95,7 +102,7 @@ impl Requests {
             MutationState::Queued(caller) => {
                 self.n_started += 1;
                 self.n_running += 1;
-                Some(*caller)
+                Some(caller)
             }
             started => unreachable!("a mutation behind all that were started is queued, not {started:?}"),
         }
@@ -131,8 +138,14 @@ impl Requests {
     }
 
     fn started(&mut self, request: RequestId) -> Option<&mut MutationState> {
-        let mut started = self.mutations.iter_mut().take(self.n_started);
-        started.find(|mutation| mutation.request == request).map(|mutation| &mut mutation.state)
+        // They end in their order: it is mostly the last that has committed, or the first that has not.
+        let near = (self.n_started - self.n_running).saturating_sub(1);
+        let is_it = |mutation: &Mutation| mutation.request == request;
+        let at = match self.mutations.range(near..self.n_started).position(is_it) {
+            Some(at) => near + at,
+            None => self.mutations.range(..near).position(is_it)?,
+        };
+        self.mutations.get_mut(at).map(|mutation| &mut mutation.state)
     }
 
     /// The store is durable up to here.
