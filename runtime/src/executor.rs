@@ -6,19 +6,19 @@
 mod action;
 mod call;
 pub mod errors;
+mod functions;
 pub mod guard;
 mod logged;
 mod mutation;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_engine::{Access, At, BeginError, BeginOptions, Engine, Random, Spawn, Transaction};
-use syncline_functions::registry::{Function, FunctionError, FunctionKind, Registry, Visibility};
+use syncline_functions::registry::{FunctionError, FunctionKind, Registry, Visibility};
 use syncline_functions::run::{Run, RunInputs, RunReport, Seeds, Surroundings};
 use syncline_functions::tx::{DbError, Tx};
-use syncline_schema::{FunctionPath, Timestamp};
+use syncline_schema::{PathError, Timestamp};
 
 use crate::clock::{Clock, Timer};
 use crate::config::{Config, FUNCTION_VALUE_BYTES_MAX};
@@ -26,6 +26,7 @@ use crate::function_log::{ExecutionId, FunctionLog};
 use crate::request::RequestToken;
 use crate::system::{self, Facts};
 pub use call::{ActionRun, Call, MutationRun, QueryRun, StandsOn, SystemError, encoded, failure, shown};
+use functions::{Found, Functions, Owner};
 use guard::{Ended, Guard, TimeLimits};
 pub use mutation::Behind;
 
@@ -54,28 +55,12 @@ struct Inner {
     system: Arc<Surroundings>,
     facts: Arc<Facts>,
     log: Arc<FunctionLog>,
-    /// The functions by every spelling that clients use, so that a call parses no path.
-    spellings: HashMap<String, Arc<FunctionPath>>,
+    functions: Functions,
     guard: Guard,
     seeds: Seeds,
     ports: ExecutorPorts,
     config: Arc<Config>,
     permits: tokio::sync::Semaphore,
-}
-
-/// A call that was found: what to run.
-struct Found<'a> {
-    path: Arc<FunctionPath>,
-    function: &'a Function,
-    owner: Owner,
-}
-
-/// Whose function it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    Application,
-    /// The server's own: not in the log of functions, which it would fill with those who read it.
-    Server,
 }
 
 /// A run of a query or a mutation that has ended.
@@ -94,7 +79,6 @@ impl Executor {
         let guard = Guard { clock: ports.clock.clone(), timer: ports.timer.clone() };
         let seeds = seeds(ports.random.clone());
         let permits = tokio::sync::Semaphore::new(config.functions_at_once_max);
-        let spellings = spellings(&registry);
         let log = Arc::new(FunctionLog::new(ports.clock.clone()));
         let facts = Arc::new(facts);
         let around = |registry: Arc<Registry>, host| {
@@ -103,7 +87,8 @@ impl Executor {
         };
         let application = around(registry, None);
         let system = around(Arc::new(system::registry()), Some(facts.clone()));
-        let inner = Inner { engine, application, system, facts, log, spellings, guard, seeds, ports, config, permits };
+        let functions = Functions::new(&application.registry, &system.registry);
+        let inner = Inner { engine, application, system, facts, log, functions, guard, seeds, ports, config, permits };
         Executor { inner: Arc::new(inner) }
     }
 
@@ -141,12 +126,12 @@ impl Executor {
             }
         };
         let tx = self.begin(At::Timestamp(ts), BeginOptions { access: Access::ReadOnly, turn: None })?;
-        let ran = self.run(call, &found, tx.clone(), journal).await;
+        let ran = self.run(call, found, tx.clone(), journal).await;
         drop(permit);
         if let Some(failure) = tx.failure() {
             return Err(SystemError::of(&failure));
         }
-        self.log_ran(call, &found, &ran, &tx);
+        self.log_ran(call, found, &ran, &tx);
         let Ran { value, mut report, .. } = ran;
         // Who may see the result of an internal function depends on who asks, whatever the function looks at.
         report.observed_identity |= found.function.visibility == Visibility::Internal;
@@ -172,8 +157,16 @@ impl Executor {
         self.lookup(call).map(|found| found.function.kind)
     }
 
+    /// Whether a path could be that of a function.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_path(&self, path: &str) -> Result<(), PathError> {
+        self.inner.functions.check_path(path)
+    }
+
     /// The function that a call names, if this caller may see it and it is of that kind.
-    fn find(&self, call: &Call, kind: FunctionKind) -> Result<Found<'_>, FunctionError> {
+    fn find(&self, call: &Call, kind: FunctionKind) -> Result<&Found, FunctionError> {
         let found = self.lookup(call)?;
         if found.function.kind != kind {
             return Err(errors::wrong_kind(&found.path, kind, found.function.kind));
@@ -184,24 +177,12 @@ impl Executor {
         Ok(found)
     }
 
-    fn lookup(&self, call: &Call) -> Result<Found<'_>, FunctionError> {
-        let path = match self.inner.spellings.get(&*call.path) {
-            Some(path) => path.clone(),
-            None => Arc::new(FunctionPath::parse(&call.path).map_err(|cause| errors::bad_path(&call.path, &cause))?),
-        };
-        let owner = if path.module().starts_with(system::PREFIX) { Owner::Server } else { Owner::Application };
-        let may_call_internal = match owner {
+    fn lookup(&self, call: &Call) -> Result<&Found, FunctionError> {
+        self.inner.functions.find(&call.path, |owner| match owner {
             Owner::Application => call.may_call_internal(),
             // Whatever an action of the application calls, it calls for those who called it.
             Owner::Server => call.identity.is_admin(),
-        };
-        let seen = if may_call_internal { errors::Seen::All } else { errors::Seen::Public };
-        let function =
-            self.surroundings_of(owner).registry.find(&path).ok_or_else(|| errors::not_found(&path, seen))?;
-        if function.visibility == Visibility::Internal && seen == errors::Seen::Public {
-            return Err(errors::not_found(&path, seen));
-        }
-        Ok(Found { path, function, owner })
+        })
     }
 
     fn surroundings_of(&self, owner: Owner) -> &Arc<Surroundings> {
@@ -211,7 +192,7 @@ impl Executor {
         }
     }
 
-    async fn run(&self, call: &Call, found: &Found<'_>, tx: Arc<Transaction>, journal: Option<Arc<str>>) -> Ran {
+    async fn run(&self, call: &Call, found: &Found, tx: Arc<Transaction>, journal: Option<Arc<str>>) -> Ran {
         let started_ns = self.inner.ports.clock.wall_ns();
         let run = Run::new(RunInputs {
             tx: Some(tx as Arc<dyn Tx>),
@@ -232,7 +213,7 @@ impl Executor {
         Ran { value, report, execution: self.inner.log.begin(), started_ns, own }
     }
 
-    async fn guarded(&self, found: &Found<'_>, run: Arc<Run>, args: Arc<str>, limits: TimeLimits) -> Ended {
+    async fn guarded(&self, found: &Found, run: Arc<Run>, args: Arc<str>, limits: TimeLimits) -> Ended {
         let call = (found.function.handler)(run, args);
         let mut ended = self.inner.guard.call(&found.path, found.function.kind, limits, call).await;
         if let Ok(value) = &ended.value
@@ -265,16 +246,4 @@ fn seeds(random: Arc<dyn Random>) -> Seeds {
         random.fill(&mut bytes);
         u64::from_le_bytes(bytes)
     })
-}
-
-/// `m:f`, `m.js:f`, and for a default export `m` and `m.js`.
-fn spellings(registry: &Registry) -> HashMap<String, Arc<FunctionPath>> {
-    let mut spellings = HashMap::new();
-    for function in registry.iter() {
-        let path = Arc::new(function.path.clone());
-        for spelling in [function.path.short(), function.path.canonical()] {
-            spellings.insert(spelling, path.clone());
-        }
-    }
-    spellings
 }

@@ -36,7 +36,7 @@ impl Executor {
             on_log: Some(Arc::new(move |line: &str| log.progress(&called, line))),
         });
         let limits = TimeLimits { own: None, wall: self.inner.config.action_wall_time_max };
-        let ended = self.guarded(&found, run.clone(), call.args.clone(), limits).await;
+        let ended = self.guarded(found, run.clone(), call.args.clone(), limits).await;
         self.log_action(call, execution, started_ns, &ended);
         let log_lines = run.report().log_lines;
         call.print_log_lines(&log_lines);

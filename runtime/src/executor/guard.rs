@@ -28,11 +28,10 @@ pub struct TimeLimits {
 }
 
 /// A call of an application's function with its limits.
-pub struct Guarded {
+pub struct Guarded<'a> {
     call: BoxFuture<'static, Result<String, FunctionError>>,
-    path: Arc<FunctionPath>,
-    clock: Arc<dyn Clock>,
-    timer: Arc<dyn Timer>,
+    path: &'a Arc<FunctionPath>,
+    guard: &'a Guard,
     limits: TimeLimits,
     own: Duration,
     /// Set up when the call first has to wait: most calls end at their first poll.
@@ -50,47 +49,40 @@ pub struct Guard {
 
 impl Guard {
     /// Puts a call under its limits.
-    pub fn call(
-        &self,
-        path: &Arc<FunctionPath>,
+    pub fn call<'a>(
+        &'a self,
+        path: &'a Arc<FunctionPath>,
         kind: FunctionKind,
         limits: TimeLimits,
         call: BoxFuture<'static, Result<String, FunctionError>>,
-    ) -> Guarded {
+    ) -> Guarded<'a> {
         let limits = match kind {
             FunctionKind::Query | FunctionKind::Mutation => limits,
             FunctionKind::Action => TimeLimits { own: None, ..limits },
         };
-        Guarded {
-            call,
-            path: path.clone(),
-            clock: self.clock.clone(),
-            timer: self.timer.clone(),
-            limits,
-            own: Duration::ZERO,
-            deadline: None,
-        }
+        Guarded { call, path, guard: self, limits, own: Duration::ZERO, deadline: None }
     }
 }
 
-impl Guarded {
+impl Guarded<'_> {
     fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Result<String, FunctionError>> {
-        let started_ns = self.clock.monotonic_ns();
+        let clock = &self.guard.clock;
+        let started_ns = clock.monotonic_ns();
         let slot = worker_slot();
-        slot.enter(&self.path, started_ns / 1_000_000);
+        slot.enter(self.path, started_ns / 1_000_000);
         let call = &mut self.call;
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
         slot.leave();
-        self.own += Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(started_ns));
+        self.own += Duration::from_nanos(clock.monotonic_ns().saturating_sub(started_ns));
         match polled {
             Ok(poll) => poll,
-            Err(panic) => Poll::Ready(Err(errors::panicked(&self.path, &*panic))),
+            Err(panic) => Poll::Ready(Err(errors::panicked(self.path, &*panic))),
         }
     }
 
     fn over_own_time(&self) -> Option<FunctionError> {
         let limit = self.limits.own?;
-        (self.own > limit).then(|| errors::own_time_over(&self.path, self.own.as_millis(), limit.as_millis()))
+        (self.own > limit).then(|| errors::own_time_over(self.path, self.own.as_millis(), limit.as_millis()))
     }
 }
 
@@ -102,7 +94,7 @@ pub struct Ended {
     pub own: Duration,
 }
 
-impl Future for Guarded {
+impl Future for Guarded<'_> {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
@@ -111,7 +103,7 @@ impl Future for Guarded {
     }
 }
 
-impl Guarded {
+impl Guarded<'_> {
     fn poll_limited(&mut self, cx: &mut Context<'_>) -> Poll<Result<String, FunctionError>> {
         let this = self;
         let polled = this.poll_call(cx);
@@ -125,10 +117,10 @@ impl Guarded {
         if polled.is_ready() {
             return polled;
         }
-        let (timer, wall) = (&this.timer, this.limits.wall);
+        let (timer, wall) = (&this.guard.timer, this.limits.wall);
         let deadline = this.deadline.get_or_insert_with(|| timer.sleep(wall));
         match deadline.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(errors::wall_time_over(&this.path, wall.as_millis()))),
+            Poll::Ready(()) => Poll::Ready(Err(errors::wall_time_over(this.path, wall.as_millis()))),
             Poll::Pending => Poll::Pending,
         }
     }

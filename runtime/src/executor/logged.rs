@@ -14,7 +14,7 @@ use crate::system;
 
 impl Executor {
     /// A query or a mutation has ended.
-    pub(super) fn log_ran(&self, call: &Call, found: &Found<'_>, ran: &Ran, tx: &Transaction) {
+    pub(super) fn log_ran(&self, call: &Call, found: &Found, ran: &Ran, tx: &Transaction) {
         if found.owner == Owner::Application {
             self.inner.log.completed(completion(call, found.function.kind, ran, tx));
         }
@@ -24,7 +24,7 @@ impl Executor {
     pub(super) fn log_lost(
         &self,
         call: &Call,
-        found: &Found<'_>,
+        found: &Found,
         ran: &Ran,
         tx: &Transaction,
         conflict: &Conflict,

@@ -57,7 +57,7 @@ impl Executor {
             }
         };
         for attempt in 1..=self.inner.config.mutation_attempts_max {
-            match self.attempt(call, &found, behind, None, attempt).await? {
+            match self.attempt(call, found, behind, None, attempt).await? {
                 Attempt::Ended(run) => return Ok(run),
                 Attempt::Again | Attempt::TurnOver => {
                     metrics::counter!("syncline_mutation_conflicts_total").increment(1);
@@ -65,12 +65,12 @@ impl Executor {
                 }
             }
         }
-        self.alone(call, &found, behind).await
+        self.alone(call, found, behind).await
     }
 
     /// With the committer's turn: nobody else commits, so it cannot lose. What it stands on may still be undone, or grow
     /// too old, which is nothing to tell its caller of: then with another turn.
-    async fn alone(&self, call: &Call, found: &Found<'_>, behind: Behind<'_>) -> Result<MutationRun, SystemError> {
+    async fn alone(&self, call: &Call, found: &Found, behind: Behind<'_>) -> Result<MutationRun, SystemError> {
         metrics::counter!("syncline_mutation_exclusive_turns_total").increment(1);
         loop {
             let turn = self.inner.engine.exclusive().await;
@@ -89,7 +89,7 @@ impl Executor {
     async fn attempt(
         &self,
         call: &Call,
-        found: &Found<'_>,
+        found: &Found,
         behind: Behind<'_>,
         turn: Option<TurnId>,
         number: u32,
@@ -127,7 +127,7 @@ impl Executor {
     async fn commit(
         &self,
         call: &Call,
-        found: &Found<'_>,
+        found: &Found,
         tx: &Transaction,
         ran: Ran,
         committing: Committing<'_>,
