@@ -62,6 +62,8 @@ pub enum LiveEvent {
     Invalidated {
         /// Which query.
         query: QueryId,
+        /// What it was watched by: nobody watches that any more.
+        watch: WatchHandle,
     },
     /// It could not be evaluated at that timestamp; a newer one is to be chosen.
     TooOld {

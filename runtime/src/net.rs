@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::header::UPGRADE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use syncline_client_protocol::ClientVersion;
@@ -164,7 +164,7 @@ pub(crate) fn serve_socket(
     host: &Arc<Host>,
 ) {
     let Some(permit) = room_for_another(host) else { return };
-    let served = upgrade::serve_frames(host.clone(), client, stream, Bytes::new());
+    let served = upgrade::serve_stream(host.clone(), client, stream);
     let served = async move {
         served.await;
         drop(permit);
@@ -199,7 +199,10 @@ async fn connection_task(
 ) {
     let slot = ConnectionSlot(Arc::new(permit));
     let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(slot.clone());
+        // Nothing else outlives the request.
+        if request.headers().contains_key(UPGRADE) {
+            request.extensions_mut().insert(slot.clone());
+        }
         request
     });
     let connection = hyper::server::conn::http1::Builder::new()

@@ -158,20 +158,21 @@ impl Entry {
 
     /// Ends its validity and tells those who watch: one who watches alone at once, several quietly, because it is run
     /// again before they are woken.
-    pub(super) fn end(&mut self, ended: Ended) -> Option<Shared> {
+    pub(super) fn end(&mut self, id: EntryId, ended: Ended) -> Option<Shared> {
         self.until = Some(ended);
         let watchers = std::mem::take(&mut self.watchers);
+        let event = |number, query| LiveEvent::Invalidated { query, watch: WatchHandle { entry: id, watcher: number } };
         if watchers.len() <= 1 {
-            for (watcher, query) in watchers.into_values() {
-                watcher.tell(LiveEvent::Invalidated { query });
+            for (number, (watcher, query)) in watchers {
+                watcher.tell(event(number, query));
             }
             return None;
         }
-        let tell = |(watcher, query): (Arc<dyn Watcher>, QueryId)| {
-            watcher.tell_quietly(LiveEvent::Invalidated { query });
+        let tell = |(number, (watcher, query)): (u64, (Arc<dyn Watcher>, QueryId))| {
+            watcher.tell_quietly(event(number, query));
             watcher
         };
-        let watchers = watchers.into_values().map(tell).collect();
+        let watchers = watchers.into_iter().map(tell).collect();
         Some(Shared { key: self.key.clone(), identity: self.ran_under.clone(), watchers })
     }
 
@@ -231,7 +232,7 @@ mod tests {
         let waiter = Waiter { watcher: told.clone(), query: QueryId(0), run: RunId(0), identity: Identity::Anonymous };
         let event = entry.give(EntryId(0), &waiter);
         assert!(matches!(event, LiveEvent::Done { watch: None, .. }));
-        entry.end(Ended { ts: Timestamp(3), by: None });
+        entry.end(EntryId(0), Ended { ts: Timestamp(3), by: None });
         let told = told.0.lock().unwrap();
         assert!(told.is_empty(), "{} events", told.len());
     }

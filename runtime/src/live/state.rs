@@ -100,7 +100,7 @@ impl State {
         for id in self.subscriptions.affected(commit) {
             self.subscriptions.remove(&id);
             if let Some(entry) = self.entries.get_mut(&id) {
-                ended.extend(entry.end(Ended { ts: commit.ts, by: entry.run.reads.first_touched(commit) }));
+                ended.extend(entry.end(id, Ended { ts: commit.ts, by: entry.run.reads.first_touched(commit) }));
                 self.make_idle(id);
             }
         }
@@ -126,17 +126,18 @@ impl State {
     pub(super) fn end_all(&mut self) {
         for (id, entry) in &mut self.entries {
             self.subscriptions.remove(id);
-            if let Some(shared) = entry.end(Ended { ts: self.published, by: None }) {
+            if let Some(shared) = entry.end(*id, Ended { ts: self.published, by: None }) {
                 shared.watchers.iter().for_each(|watcher| watcher.wake());
             }
         }
     }
 
     pub(super) fn request(&mut self, key: &QueryKey, ts: Timestamp, waiter: Waiter, now_ns: u64) -> Answer {
-        if !self.slots.contains_key(key) {
-            self.slots.insert(key.clone(), Slot::default());
-        }
-        let slot = self.slots.get_mut(key).expect("it was just made sure of");
+        // Looked up once where it is known, which it is for all watchers but one.
+        let slot = match self.slots.get_mut(key) {
+            Some(slot) => slot,
+            None => self.slots.entry(key.clone()).or_default(),
+        };
         for whose in [None, Some(waiter.identity.clone())] {
             let Some(id) = slot.entries.get(&whose) else { continue };
             if let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.serves(ts, now_ns)) {

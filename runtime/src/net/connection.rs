@@ -151,14 +151,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut timer = sleep(Duration::ZERO);
         let ping_every_ms = u64::try_from(host.config.websocket_ping_every.as_millis()).unwrap_or(u64::MAX);
         let mut ping_at_ms = self.now.monotonic_ms.saturating_add(ping_every_ms);
-        let mut stopping = self.host.stopping.clone();
+        let mut stopping = host.stopping.clone();
+        let mut stop = pin!(stopped(&mut stopping));
         let mut stall = Stall::new(self.now.monotonic_ms);
         loop {
             // In a fixed order, which a simulation repeats. Nobody starves: what is rare comes first, and whatever
             // happened, all that has come meanwhile is taken behind it.
             let happened = tokio::select! {
                 biased;
-                () = stopped(&mut stopping), if !self.closing => Happened::Stop,
+                () = &mut stop, if !self.closing => Happened::Stop,
                 () = &mut timer => Happened::Tick,
                 event = self.transport.event() => Happened::Socket(event),
                 note = self.notes.next() => Happened::Note(note),
@@ -201,7 +202,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return;
             }
             self.check_admin_key();
-            if self.act() == Acted::MustEnd {
+            // Mostly a peer takes at once what is written, which may be all that the session waits for.
+            if self.act() == Acted::MustEnd || (self.write_at_once().await && self.act() == Acted::MustEnd) {
                 self.linger().await;
                 return;
             }
@@ -218,14 +220,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             SocketEvent::Binary => self.session.handle(now, Input::BinaryFrame),
             SocketEvent::TooLarge => self.session.handle(now, Input::MessageTooLarge),
             SocketEvent::Heard => self.session.handle(now, Input::Heard),
-            SocketEvent::Flushed => {
-                for _ in 0..std::mem::take(&mut self.unwritten_transitions) {
-                    self.session.handle(now, Input::TransitionWritten);
-                }
-            }
+            SocketEvent::Flushed => self.tell_written(),
             SocketEvent::Ended => return false,
         }
         true
+    }
+
+    /// Whether what was written is news for the session.
+    async fn write_at_once(&mut self) -> bool {
+        let is_news = self.transport.write_at_once().await && self.unwritten_transitions > 0;
+        if is_news {
+            self.tell_written();
+        }
+        is_news
+    }
+
+    fn tell_written(&mut self) {
+        for _ in 0..std::mem::take(&mut self.unwritten_transitions) {
+            self.session.handle(self.now, Input::TransitionWritten);
+        }
     }
 
     /// Hands over all that has come already, so that it is decided together; `false` when the socket has ended.
@@ -308,7 +321,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                 }
             }
-            LiveEvent::Invalidated { query } => self.session.handle(now, Input::QueryInvalidated { query }),
+            LiveEvent::Invalidated { query, watch } => {
+                // It is not watched any more: there is nothing to give back.
+                if let Some(held) = self.watches.get_mut(&query).filter(|held| held.handle == Some(watch)) {
+                    held.handle = None;
+                }
+                self.session.handle(now, Input::QueryInvalidated { query });
+            }
             LiveEvent::TooOld { query, run } => self.session.handle(now, Input::QueryRetry { query, run }),
             LiveEvent::Failed(error) => self.fail(&error),
         }
@@ -377,16 +396,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn take_published(&mut self) {
         self.now = self.host.now();
         let now = self.now;
-        let published = self.published.borrow_and_update().clone();
+        let (durable, newest_generation) = {
+            let published = self.published.borrow_and_update();
+            (Timestamp(published.at.ts().0), published.generation)
+        };
         if let Some((awaited, generation)) = self.awaited {
-            if published.generation > generation {
+            if newest_generation > generation {
                 return self.fail(&SystemError::Undone);
             }
-            if published.at.ts().0 >= awaited.0 {
+            if durable >= awaited {
                 self.awaited = None;
             }
         }
-        let durable = Timestamp(published.at.ts().0);
         if durable > self.durable {
             self.durable = durable;
             self.session.handle(now, Input::Durable { ts: durable });

@@ -41,9 +41,13 @@ pub(super) struct BacklogFull {
     pub(super) waiting: usize,
 }
 
+/// Whether a stream has something to read; wakes the task when it has.
+pub(super) type PollReadable<S> = fn(&S, &mut Context<'_>) -> Poll<()>;
+
 /// See the module.
 pub(super) struct Transport<S> {
     socket: WebSocketStream<Metered<S>>,
+    poll_readable: PollReadable<S>,
     backlog: VecDeque<Message>,
     /// Bytes handed over since the last complete flush.
     unflushed: usize,
@@ -51,6 +55,8 @@ pub(super) struct Transport<S> {
     backlog_bytes_max: usize,
     /// There was nothing more to read when that was tried last: the task is woken when there is.
     is_drained: bool,
+    /// The library holds no whole message.
+    is_empty: bool,
     /// What comes in is thrown away.
     is_deaf: bool,
     /// The Close frame has been taken: nothing follows it.
@@ -59,7 +65,7 @@ pub(super) struct Transport<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     /// Takes over a connection that has been upgraded; `read` is what was received behind the upgrade request.
-    pub(super) async fn new(stream: S, read: Bytes, config: &Config) -> Self {
+    pub(super) async fn new(stream: S, poll_readable: PollReadable<S>, read: Bytes, config: &Config) -> Self {
         let settings = WebSocketConfig::default()
             .read_buffer_size(config.socket_read_buffer_bytes)
             .max_frame_size(Some(config.frame_bytes_max))
@@ -68,11 +74,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         let socket = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(settings)).await;
         Transport {
             socket,
+            poll_readable,
             backlog: VecDeque::new(),
             unflushed: 0,
             frame_bytes_max: config.sent_frame_bytes_max,
             backlog_bytes_max: config.socket_backlog_bytes_max,
             is_drained: false,
+            is_empty: false,
             is_deaf: false,
             has_closed: false,
         }
@@ -162,6 +170,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         self.poll_read(cx)
     }
 
+    /// Writes what waits, as far as the peer takes it at once; whether that was all. [`Transport::event`] goes on with the
+    /// rest, and tells when the socket has ended.
+    pub(super) async fn write_at_once(&mut self) -> bool {
+        self.is_writing() && poll_fn(|cx| Poll::Ready(self.poll_write(cx) == Poll::Ready(Ok(())))).await
+    }
+
     /// Writes all that waits. An error means that the socket has ended; a Close that was just written is one too.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
         while !self.backlog.is_empty() {
@@ -179,8 +193,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         if self.is_deaf {
             return self.poll_discard(cx);
         }
+        // To try to read clears the whole buffer, for each of many sockets that are only written to.
+        if self.is_empty && (self.poll_readable)(&self.socket.get_ref().stream, cx).is_pending() {
+            self.is_drained = true;
+            return Poll::Pending;
+        }
         let polled = Pin::new(&mut self.socket).poll_next(cx);
-        self.is_drained = polled.is_pending();
+        self.is_empty = polled.is_pending();
+        self.is_drained = self.is_empty;
         let message = match ready!(polled) {
             Some(Ok(message)) => message,
             Some(Err(Error::Capacity(error))) => {

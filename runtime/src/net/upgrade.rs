@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
@@ -117,23 +118,30 @@ async fn serve(host: Arc<Host>, client: ClientVersion, on_upgrade: OnUpgrade, sl
 /// Without the layers of HTTP around it where the connection is a plain one, so that an idle socket costs little.
 async fn serve_upgraded(host: Arc<Host>, client: ClientVersion, upgraded: Upgraded) {
     match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => serve_frames(host, client, parts.io.into_inner(), parts.read_buf).await,
-        Err(upgraded) => serve_frames(host, client, TokioIo::new(upgraded), Bytes::new()).await,
+        Ok(parts) => {
+            let poll_readable = |stream: &TcpStream, cx: &mut Context<'_>| stream.poll_read_ready(cx).map(drop);
+            let transport = Transport::new(parts.io.into_inner(), poll_readable, parts.read_buf, &host.config).await;
+            serve_session(host, client, transport).await;
+        }
+        Err(upgraded) => serve_stream(host, client, TokioIo::new(upgraded)).await,
     }
 }
 
-/// Serves a socket behind its handshake; `read` is what was received behind the upgrade request.
-pub(super) async fn serve_frames(
+/// Serves a socket behind its handshake; it is read to find out whether there is something to read.
+pub(super) async fn serve_stream(host: Arc<Host>, client: ClientVersion, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let transport = Transport::new(stream, |_, _| Poll::Ready(()), Bytes::new(), &host.config).await;
+    serve_session(host, client, transport).await;
+}
+
+async fn serve_session(
     host: Arc<Host>,
     client: ClientVersion,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    read: Bytes,
+    transport: Transport<impl AsyncRead + AsyncWrite + Unpin>,
 ) {
     metrics::gauge!("syncline_sockets").increment(1.0);
     host.sessions.fetch_add(1, Ordering::Relaxed);
     let limits = SessionLimits { queries_max: host.config.queries_per_client_max, ..SessionLimits::default() };
     let config = SessionConfig { client, limits };
-    let transport = Transport::new(stream, read, &host.config).await;
     Connection::new(host.clone(), transport, config).run().await;
     host.sessions.fetch_sub(1, Ordering::Relaxed);
     metrics::gauge!("syncline_sockets").decrement(1.0);
