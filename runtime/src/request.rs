@@ -1,6 +1,7 @@
 //! The ids of requests: they tie what a client reads of a failure to the log.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use sha2::{Digest, Sha256};
 use syncline_client_protocol::{RequestId, SessionId};
@@ -22,11 +23,9 @@ impl RequestToken {
         RequestToken(Source::Session(session, request))
     }
 
-    /// A random one.
+    /// A random one. It only has to differ from others, as the keys of hash tables do.
     pub fn random() -> Self {
-        let mut bytes = [0; 8];
-        aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives random bytes");
-        RequestToken(Source::Number(u64::from_be_bytes(bytes)))
+        RequestToken(Source::Number(RandomState::new().build_hasher().finish()))
     }
 
     /// One from a random number.

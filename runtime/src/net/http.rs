@@ -17,10 +17,11 @@ mod tools;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use syncline_client_protocol::ClientVersion;
 use syncline_functions::registry::FunctionKind;
 use syncline_schema::Timestamp;
 
@@ -40,10 +41,7 @@ type Answered = Result<Response, HttpError>;
 
 /// The routes of the API.
 pub(super) fn router(host: Arc<Host>) -> Router {
-    route::router(table())
-        .layer(axum::extract::DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn(cors::layer))
-        .with_state(host)
+    route::router(table()).layer(cors::CrossOrigin).with_state(host)
 }
 
 /// The same, as a table.
@@ -65,7 +63,7 @@ fn table() -> Vec<Entry> {
         Entry::get(Anyone, "/version", async || env!("CARGO_PKG_VERSION")),
         Entry::get(Anyone, "/instance_version", async || env!("CARGO_PKG_VERSION")),
         Entry::get(Anyone, "/instance_name", instance_name),
-        Entry::any(Anyone, "/echo", async |body: Bytes| body),
+        Entry::any(Anyone, "/echo", async |request: Request| request.into_body()),
         Entry::get(Administrators, "/api/check_admin_key", check_admin_key),
         Entry::post(Administrators, "/api/update_environment_variables", environment::update),
         Entry::post(Administrators, "/api/v1/update_environment_variables", environment::update),
@@ -94,15 +92,15 @@ struct Caller {
     host: Arc<Host>,
     identity: Identity,
     token: RequestToken,
-    headers: HeaderMap,
+    client: ClientVersion,
 }
 
 impl Caller {
     async fn of(host: Arc<Host>, headers: HeaderMap, query: Option<&str>) -> Result<Self, HttpError> {
-        credentials::check_client(&headers)?;
+        let client = credentials::supported_client(&headers)?;
         let identity = credentials::identify(&host, &headers, query).await?;
         let given = headers.get("convex-request-id").and_then(|id| id.to_str().ok());
-        Ok(Caller { host, identity, token: RequestToken::given_or_random(given), headers })
+        Ok(Caller { host, identity, token: RequestToken::given_or_random(given), client })
     }
 
     /// The same, who has to be an administrator.
@@ -119,8 +117,8 @@ impl Caller {
         }
     }
 
-    fn call(&self, path: &str, args: String) -> Result<Call, HttpError> {
-        if let Err(cause) = syncline_schema::FunctionPath::parse(path) {
+    fn call(&self, path: &str, args: &str) -> Result<Call, HttpError> {
+        if let Err(cause) = self.host.executor.check_path(path) {
             return Err(HttpError::bad_request(
                 "BadConvexFunctionIdentifier",
                 format!("the function path {path:?} does not parse: {cause}. Write it as \"module:function\"."),
@@ -163,29 +161,36 @@ impl Caller {
     }
 
     fn answer(&self, format: Option<&str>) -> Result<Answer, HttpError> {
-        Answer::new(self.host.config.mode, self.token, format, &self.headers)
+        Answer::new(self.host.config.mode, self.token, format, &self.client)
     }
 }
 
-async fn call_of_kind(host: Arc<Host>, headers: HeaderMap, body: axum::body::Body, kind: FunctionKind) -> Answered {
-    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+/// A request that has come whole: its head and its body.
+async fn received(host: &Host, request: Request) -> Result<(HeaderMap, Bytes), HttpError> {
+    let (head, body) = request.into_parts();
+    let bytes = read(&head.headers, body, host.config.body_bytes_max).await?;
+    Ok((head.headers, bytes))
+}
+
+async fn call_of_kind(host: Arc<Host>, request: Request, kind: FunctionKind) -> Answered {
+    let (headers, bytes) = received(&host, request).await?;
     let caller = Caller::of(host, headers, None).await?;
     let body: CallBody = parse(&bytes)?;
     let answer = caller.answer(body.format.as_deref())?;
-    let call = caller.call(&body.path, body.args.get().to_owned())?;
+    let call = caller.call(&body.path, body.args.get())?;
     caller.run(kind, call, &answer).await
 }
 
-async fn query(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
-    call_of_kind(host, headers, body, FunctionKind::Query).await
+async fn query(State(host): State<Arc<Host>>, request: Request) -> Answered {
+    call_of_kind(host, request, FunctionKind::Query).await
 }
 
-async fn mutation(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
-    call_of_kind(host, headers, body, FunctionKind::Mutation).await
+async fn mutation(State(host): State<Arc<Host>>, request: Request) -> Answered {
+    call_of_kind(host, request, FunctionKind::Mutation).await
 }
 
-async fn action(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
-    call_of_kind(host, headers, body, FunctionKind::Action).await
+async fn action(State(host): State<Arc<Host>>, request: Request) -> Answered {
+    call_of_kind(host, request, FunctionKind::Action).await
 }
 
 async fn query_by_address(State(host): State<Arc<Host>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Answered {
@@ -193,13 +198,13 @@ async fn query_by_address(State(host): State<Arc<Host>>, headers: HeaderMap, Raw
     let caller = Caller::of(host, headers, Some(&query)).await?;
     let body = CallBody::from_query(&query)?;
     let answer = caller.answer(body.format.as_deref())?;
-    let call = caller.call(&body.path, body.args.get().to_owned())?;
+    let call = caller.call(&body.path, body.args.get())?;
     caller.run(FunctionKind::Query, call, &answer).await
 }
 
 /// Any kind of function; administrators only.
-async fn any_function(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
-    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+async fn any_function(State(host): State<Arc<Host>>, request: Request) -> Answered {
+    let (headers, bytes) = received(&host, request).await?;
     let mut caller = Caller::admin(host, headers, None).await?;
     // Whoever acts as a user sees here what that user may call. Source: http-and-cli 2.3.
     if let Identity::ActingAs(user) = &caller.identity {
@@ -207,18 +212,13 @@ async fn any_function(State(host): State<Arc<Host>>, headers: HeaderMap, body: a
     }
     let body: CallBody = parse(&bytes)?;
     let answer = caller.answer(body.format.as_deref())?;
-    let call = caller.call(&body.path, body.args.get().to_owned())?;
+    let call = caller.call(&body.path, body.args.get())?;
     run_any_kind(&caller, call, &answer).await
 }
 
 /// `/api/run/dir/file/function`: any kind; public functions unless an administrator calls.
-async fn run(
-    State(host): State<Arc<Host>>,
-    Path(path): Path<String>,
-    headers: HeaderMap,
-    body: axum::body::Body,
-) -> Answered {
-    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+async fn run(State(host): State<Arc<Host>>, Path(path): Path<String>, request: Request) -> Answered {
+    let (headers, bytes) = received(&host, request).await?;
     let caller = Caller::of(host, headers, None).await?;
     let Some((module, function)) = path.rsplit_once('/') else {
         return Err(HttpError::bad_request(
@@ -228,7 +228,7 @@ async fn run(
     };
     let body: RunBody = parse(&bytes)?;
     let answer = caller.answer(Some(body.format.as_deref().unwrap_or("json")))?;
-    let call = caller.call(&format!("{module}:{function}"), body.args.get().to_owned())?;
+    let call = caller.call(&format!("{module}:{function}"), body.args.get())?;
     run_any_kind(&caller, call, &answer).await
 }
 
@@ -240,7 +240,7 @@ async fn run_any_kind(caller: &Caller, call: Call, answer: &Answer) -> Answered 
 }
 
 async fn query_ts(State(host): State<Arc<Host>>, headers: HeaderMap) -> Answered {
-    credentials::check_client(&headers)?;
+    credentials::supported_client(&headers)?;
     let pin = host.pin()?;
     let ts = body::write_ts(pin.ts());
     tokio::spawn(async move {
@@ -253,26 +253,26 @@ async fn query_ts(State(host): State<Arc<Host>>, headers: HeaderMap) -> Answered
 /// How long a timestamp that was given out can be read at. Source: DESIGN 2.
 const GIVEN_TIMESTAMP_KEPT: std::time::Duration = std::time::Duration::from_secs(10);
 
-async fn query_at_ts(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
-    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+async fn query_at_ts(State(host): State<Arc<Host>>, request: Request) -> Answered {
+    let (headers, bytes) = received(&host, request).await?;
     let caller = Caller::of(host, headers, None).await?;
     let body: CallBody = parse(&bytes)?;
     let ts = body::read_ts(body.ts.as_deref())?;
     let answer = caller.answer(body.format.as_deref())?;
-    let call = caller.call(&body.path, body.args.get().to_owned())?;
+    let call = caller.call(&body.path, body.args.get())?;
     Ok(answer.query(&caller.query_at(call, ts).await?))
 }
 
 /// Several queries at one snapshot; an error of one leaves the others alone.
-async fn query_batch(State(host): State<Arc<Host>>, headers: HeaderMap, body: axum::body::Body) -> Answered {
-    let bytes = read(&headers, body, host.config.body_bytes_max).await?;
+async fn query_batch(State(host): State<Arc<Host>>, request: Request) -> Answered {
+    let (headers, bytes) = received(&host, request).await?;
     let caller = Caller::of(host, headers, None).await?;
     let batch: BatchBody = parse(&bytes)?;
     let pin = caller.host.pin()?;
     let mut results = Vec::with_capacity(batch.queries.len());
     for body in &batch.queries {
         let answer = caller.answer(body.format.as_deref())?;
-        let call = caller.call(&body.path, body.args.get().to_owned())?;
+        let call = caller.call(&body.path, body.args.get())?;
         let run = caller.query_at(call, pin.ts()).await?;
         results.push(answer.json(&Outcome { value: run.value, log_lines: run.log_lines }));
     }

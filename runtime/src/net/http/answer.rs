@@ -1,14 +1,14 @@
 //! Answers of functions over HTTP, in the format that the caller reads.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use syncline_client_protocol::ClientVersion;
 use syncline_functions::registry::FunctionError;
 use syncline_schema::{Format, Value};
 
-use super::credentials::client_of;
 use super::error::HttpError;
 use crate::config::Mode;
 use crate::executor::errors::client_text;
@@ -34,11 +34,11 @@ impl Answer {
         mode: Mode,
         token: RequestToken,
         format: Option<&str>,
-        headers: &HeaderMap,
+        client: &ClientVersion,
     ) -> Result<Self, HttpError> {
         let format = match format {
             Some(name) => Format::parse(name).ok_or_else(|| bad_format(name))?,
-            None if client_of(headers)?.reads_encoded_json_by_default() => Format::Encoded,
+            None if client.reads_encoded_json_by_default() => Format::Encoded,
             None => Format::Clean,
         };
         Ok(Answer { mode, token, format })
@@ -54,18 +54,23 @@ impl Answer {
 
     /// The answer's JSON. Log lines are left out when there are none, data unless the application attached some.
     pub(super) fn json(&self, outcome: &Outcome) -> String {
-        let mut json = match &outcome.value {
-            Ok(value) => format!("{{\"status\":\"success\",\"value\":{}", self.formatted(value)),
+        let mut json = String::new();
+        match &outcome.value {
+            Ok(value) => {
+                json.reserve(AROUND_BYTES + value.len());
+                json.push_str("{\"status\":\"success\",\"value\":");
+                json.push_str(&self.formatted(value));
+            }
             Err(error) => {
                 let text = client_text(self.mode, &self.token, error);
-                let mut json = format!("{{\"status\":\"error\",\"errorMessage\":{}", quoted(&text));
+                json.push_str("{\"status\":\"error\",\"errorMessage\":");
+                json.push_str(&quoted(&text));
                 if let Some(data) = &error.data {
                     json.push_str(",\"errorData\":");
                     json.push_str(&self.formatted(data));
                 }
-                json
             }
-        };
+        }
         let lines = shown(self.mode, &outcome.log_lines);
         if !lines.is_empty() {
             json.push_str(",\"logLines\":");
@@ -75,16 +80,20 @@ impl Answer {
         json
     }
 
-    fn formatted(&self, value: &str) -> String {
-        if self.format == Format::Encoded {
-            return value.to_owned();
+    /// A value without tags, whose names begin with `$`, is the same text in all formats.
+    fn formatted<'v>(&self, value: &'v str) -> Cow<'v, str> {
+        if self.format == Format::Encoded || !value.contains("\"$") {
+            return Cow::Borrowed(value);
         }
         let parsed = Value::from_json(value).expect("functions answer with the JSON of values");
         let mut json = String::with_capacity(value.len());
         parsed.write_json_as(self.format, &mut json);
-        json
+        Cow::Owned(json)
     }
 }
+
+/// Bytes of a successful answer around its value, without log lines.
+const AROUND_BYTES: usize = 32;
 
 fn bad_format(found: &str) -> HttpError {
     HttpError::bad_request(

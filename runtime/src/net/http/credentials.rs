@@ -16,11 +16,12 @@ pub(super) fn client_of(headers: &HeaderMap) -> Result<ClientVersion, HttpError>
         .map_err(|cause| HttpError::bad_request("InvalidClientVersion", format!("{cause}.")))
 }
 
-/// Refuses clients that are too old.
-pub(super) fn check_client(headers: &HeaderMap) -> Result<(), HttpError> {
-    match client_of(headers)?.support() {
+/// The same; refuses clients that are too old.
+pub(super) fn supported_client(headers: &HeaderMap) -> Result<ClientVersion, HttpError> {
+    let client = client_of(headers)?;
+    match client.support() {
         Support::Unsupported(advice) => Err(HttpError::bad_request("ClientVersionUnsupported", format!("{advice}."))),
-        Support::UpgradeRequired(_) | Support::Supported => Ok(()),
+        Support::UpgradeRequired(_) | Support::Supported => Ok(client),
     }
 }
 

@@ -81,7 +81,8 @@ async fn admin_by_body(host: Arc<Host>, headers: HeaderMap, body: Body) -> Resul
         Some(key) => host.identify(Credential::Admin { key: key.to_owned(), acting_as: None }).await?,
         None => credentials::identify(&host, &headers, None).await?,
     };
-    let caller = Caller { host, identity, token: RequestToken::random(), headers };
+    let client = credentials::client_of(&headers)?;
+    let caller = Caller { host, identity, token: RequestToken::random(), client };
     caller.check_admin()?;
     Ok(caller)
 }
