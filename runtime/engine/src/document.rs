@@ -94,9 +94,11 @@ pub(crate) fn merge(text: &str, at: usize, patch: &str, mut patched: impl FnMut(
     let mut copied = 0;
     let mut old = Fields::new(text, at)?;
     let mut new = Fields::new(patch, 0)?;
-    let mut next_old = old.next_field()?;
+    // The old field that was looked at last and is not in the new text yet.
+    let mut looked_at = None;
     while let Some(after) = new.next_field()? {
         patched(after.name);
+        let mut next_old = if let Some(field) = looked_at.take() { field } else { old.next_field()? };
         while let Some(before) = &next_old
             && compare_names(before, &after).is_lt()
         {
@@ -105,10 +107,12 @@ pub(crate) fn merge(text: &str, at: usize, patch: &str, mut patched: impl FnMut(
         let place = next_old.map_or(old.scan.at, |before| before.start);
         merged.text.push_str(text.get(copied..place)?);
         copied = place;
-        if let Some(before) = next_old.filter(|before| compare_names(before, &after).is_eq()) {
-            merged.growth -= before.measure()?.size as isize;
-            copied = before.end;
-            next_old = old.next_field()?;
+        match next_old.filter(|before| compare_names(before, &after).is_eq()) {
+            Some(before) => {
+                merged.growth -= before.measure()?.size as isize;
+                copied = before.end;
+            }
+            None => looked_at = Some(next_old),
         }
         if after.value != UNDEFINED {
             let Measure { size, depth } = after.measure()?;
