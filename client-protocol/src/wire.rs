@@ -90,9 +90,10 @@ fn write_timestamp(out: &mut String, ts: Timestamp) {
     push_ascii(out, &text[..n_chars]);
 }
 
-/// Appends what is known to be ASCII.
+/// Appends ASCII.
 fn push_ascii(out: &mut String, text: &[u8]) {
-    out.push_str(std::str::from_utf8(text).expect("ASCII is UTF-8"));
+    debug_assert!(text.is_ascii());
+    out.extend(text.iter().map(|byte| char::from(*byte)));
 }
 
 /// Reads what [`write_timestamp`] writes; `None` for other text and for what is beyond 2⁶³−1.
