@@ -19,12 +19,17 @@ use crate::key::Key;
 use crate::memory::{Beneath, Entry, Gap, Place, Row, Stored, TableSpace};
 use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
 
-/// The least number of rows that memory takes in at once: a question costs more than a row.
-const ROWS_MIN: usize = 64;
+/// The least number of rows that memory takes in at once: a question costs more than a row. And the greatest, while it
+/// is full: others have to leave for them.
+const ROWS_AT_ONCE: usize = 64;
 
 /// Of so many reads that ask the base while memory is full, it takes in what one found: so what is read again and again
 /// comes in soon, and a scan of everything, or look-ups all over it, do not cost an eviction a row.
 const TAKEN_IN_ONE_OF: usize = 8;
+
+/// Memory counts as full when so much of the budget is left, as a share of it: more than one round of eviction lets go
+/// of. Else each round would make room for some hundred reads, and nearly all would be taken in.
+const ROOM_SHARE: usize = 8;
 
 /// Slots that eviction looks at for each row that was taken in: most are an entry or a document that was read lately,
 /// and some are not in the base yet.
@@ -36,6 +41,16 @@ const EVICTED_AT_ONCE: usize = 256;
 /// The answer of a storage that answers something else than it was asked.
 pub(crate) fn unasked() -> StorageError {
     StorageError::Io { what: "the storage answered something that was not asked".to_owned() }
+}
+
+/// What memory takes in of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intake {
+    All,
+    /// The first rows.
+    Few,
+    /// It passes by.
+    Nothing,
 }
 
 /// Somebody needs what he loads to stay until he has read it. Lets go of what is too much afterwards.
@@ -87,10 +102,16 @@ impl Shared {
         self.catalog().iter().map(|table| table.memory.bytes()).sum()
     }
 
-    /// Whether memory takes in what is read now.
-    fn takes_in(&self) -> bool {
-        self.data_bytes() < self.memory_budget()
-            || self.n_asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(TAKEN_IN_ONE_OF)
+    /// How much memory takes in of what is read now.
+    fn intake(&self) -> Intake {
+        let budget = self.memory_budget();
+        if self.data_bytes() < budget - budget / ROOM_SHARE {
+            Intake::All
+        } else if self.n_asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(TAKEN_IN_ONE_OF) {
+            Intake::Few
+        } else {
+            Intake::Nothing
+        }
     }
 
     /// Puts documents, or their absence, into memory; or beneath it, where a reader brings that.
@@ -100,7 +121,7 @@ impl Shared {
         ids: Vec<InternalId>,
         beneath: Option<&mut Beneath>,
     ) -> Result<(), StorageError> {
-        let beneath = beneath.filter(|_| !self.takes_in());
+        let beneath = beneath.filter(|_| self.intake() == Intake::Nothing);
         loop {
             let base = self.base();
             let part = BaseRead::Documents { table: table.number, ids: ids.clone() };
@@ -139,14 +160,18 @@ impl Shared {
         (order, limit): (Order, usize),
         beneath: &mut Beneath,
     ) -> Result<(), StorageError> {
-        let takes_in = self.takes_in();
-        let limit = if takes_in { limit.max(ROWS_MIN) } else { limit };
+        let intake = self.intake();
+        let limit = match intake {
+            Intake::All => limit.max(ROWS_AT_ONCE),
+            Intake::Few => ROWS_AT_ONCE,
+            Intake::Nothing => limit,
+        };
         loop {
             let base = self.base();
             let rows = self.read_gap(table.number, index, gap, order, limit).await?;
             let interval = covered(gap, order, &rows, limit);
             let rows: Vec<Row> = rows.into_iter().map(prepare_row).collect::<Result<_, _>>()?;
-            if !takes_in {
+            if intake == Intake::Nothing {
                 beneath.add_rows(base, order, interval, rows);
                 return Ok(());
             }
