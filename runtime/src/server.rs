@@ -40,12 +40,12 @@ use threads::{FunctionThreads, NetworkTasks, SystemRandom};
 pub struct Sqlite;
 
 impl Sqlite {
-    /// Opens the file, or makes it; one server at a time.
+    /// Opens the file, or makes it; one server at a time. A file of an older version is brought up to date.
     ///
     /// # Errors
     /// When the file is in use, cannot be written, or is no store of this server.
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<SqliteStorage, StorageError> {
-        SqliteStorage::open(path, &SqliteOptions::default())
+        SqliteStorage::open_and_tell(path, &SqliteOptions::default(), &*threads::progress_lines())
     }
 }
 

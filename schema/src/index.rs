@@ -5,6 +5,7 @@
 //! unless a byte `ff` follows, which no value begins with: ranges rely on that.
 
 mod describe;
+mod length;
 
 use std::fmt;
 use std::ops::Range;
@@ -17,6 +18,7 @@ use crate::name::FieldPath;
 use crate::value::{Object, Value};
 
 pub use describe::describe_key;
+pub use length::value_key_len;
 
 /// The index of every table whose key is the id.
 pub const BY_ID: &str = "by_id";
@@ -146,8 +148,13 @@ fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
 #[must_use]
 pub fn by_id_key(id: &DocumentId) -> Vec<u8> {
     let mut key = Vec::with_capacity(40);
-    write_string(&id.text(), &mut key);
+    write_id_key(id, &mut key);
     key
+}
+
+/// Appends the key of a document in [`BY_ID`], which also ends its keys in all other indexes.
+pub fn write_id_key(id: &DocumentId, out: &mut Vec<u8>) {
+    write_string(&id.text(), out);
 }
 
 /// The key of a document in [`BY_CREATION_TIME`], which also ends the keys of all other indexes.
@@ -160,55 +167,70 @@ pub fn by_creation_time_key(creation_time: f64, id: &DocumentId) -> Vec<u8> {
 
 fn write_key_end(creation_time: f64, id: &DocumentId, out: &mut Vec<u8>) {
     write_float64(creation_time, out);
-    write_string(&id.text(), out);
+    write_id_key(id, out);
 }
 
 /// The keys of a stored document in the given indexes, in their order.
-///
-/// The text is read once, and of it only the indexed fields.
 pub fn document_keys(
     json: &str,
     indexes: &[IndexDefinition],
     creation_time: f64,
     id: &DocumentId,
 ) -> Result<Vec<Vec<u8>>, JsonError> {
-    let mut indexed = IndexedFields::new(indexes);
-    if !indexed.places.is_empty() {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        deserializer
-            .deserialize_map(&mut indexed)
-            .and_then(|()| deserializer.end())
-            .map_err(|error| JsonError::syntax(&error))?;
-    }
-    let IndexedFields { mut places, keys } = indexed;
-    let mut places = places.drain(..);
-    Ok(indexes
-        .iter()
-        .map(|index| {
-            let mut key = Vec::with_capacity(48 + 16 * index.fields.len());
-            for (_, place) in places.by_ref().take(index.fields.len()) {
-                match place {
-                    Some(place) => key.extend_from_slice(&keys[place]),
-                    None => key.push(tag::UNDEFINED),
-                }
-            }
-            write_key_end(creation_time, id, &mut key);
-            key
-        })
-        .collect())
+    let mut keys = Vec::with_capacity(indexes.len());
+    IndexedFields::new(indexes).read(json, |key| {
+        write_key_end(creation_time, id, key);
+        keys.push(key.clone());
+    })?;
+    Ok(keys)
 }
 
-/// Collects the keys of the indexed fields, in whatever order the document has them.
-struct IndexedFields<'a> {
+/// Reads the indexed fields of documents, in whatever order these have them, and no other fields. Its buffers serve one
+/// document after the other.
+pub struct IndexedFields<'a> {
+    indexes: &'a [IndexDefinition],
     /// The fields of all indexes, index by index, and where in `keys` their key is.
     places: Vec<(&'a FieldPath, Option<Range<usize>>)>,
     keys: Vec<u8>,
+    /// The keys of the fields of one index.
+    key: Vec<u8>,
 }
 
 impl<'a> IndexedFields<'a> {
-    fn new(indexes: &'a [IndexDefinition]) -> IndexedFields<'a> {
+    /// Of these indexes.
+    #[must_use]
+    pub fn new(indexes: &'a [IndexDefinition]) -> IndexedFields<'a> {
         let places = indexes.iter().flat_map(|index| &index.fields).map(|field| (field, None)).collect();
-        IndexedFields { places, keys: Vec::new() }
+        IndexedFields { indexes, places, keys: Vec::new(), key: Vec::new() }
+    }
+
+    /// Calls `each` for the indexes in their order, with the keys of their fields in a stored document; it may put more
+    /// behind them.
+    ///
+    /// # Errors
+    /// When the text is no document's.
+    pub fn read(&mut self, json: &str, mut each: impl FnMut(&mut Vec<u8>)) -> Result<(), JsonError> {
+        self.keys.clear();
+        self.places.iter_mut().for_each(|(_, place)| *place = None);
+        if !self.places.is_empty() {
+            let mut deserializer = serde_json::Deserializer::from_str(json);
+            deserializer
+                .deserialize_map(&mut *self)
+                .and_then(|()| deserializer.end())
+                .map_err(|error| JsonError::syntax(&error))?;
+        }
+        let mut places = self.places.iter();
+        for index in self.indexes {
+            self.key.clear();
+            for (_, place) in places.by_ref().take(index.fields.len()) {
+                match place {
+                    Some(place) => self.key.extend_from_slice(&self.keys[place.clone()]),
+                    None => self.key.push(tag::UNDEFINED),
+                }
+            }
+            each(&mut self.key);
+        }
+        Ok(())
     }
 }
 

@@ -37,7 +37,8 @@ pub use id::{
     DocumentId, ID_TEXT_LEN_MAX, ID_TEXT_LEN_MIN, IdError, IdErrorKind, IdText, InternalId, TableNumber, normalize_id,
 };
 pub use index::{
-    BY_CREATION_TIME, BY_ID, IndexDefinition, by_creation_time_key, by_id_key, describe_key, document_keys, write_key,
+    BY_CREATION_TIME, BY_ID, IndexDefinition, IndexedFields, by_creation_time_key, by_id_key, describe_key,
+    document_keys, value_key_len, write_id_key, write_key,
 };
 pub use json::{
     ARRAY_LEN_MAX, Format, JsonError, JsonErrorKind, NESTING_MAX, OBJECT_LEN_MAX, Tag, VALUE_SIZE_MAX,

@@ -1,11 +1,14 @@
 //! What can be wrong with a file, and what it says then.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use rusqlite::Connection;
 use syncline_engine::{
-    BaseAnswer, BaseRead, BaseWrites, Checkpoint, LogBatch, SqliteOptions, SqliteStorage, Storage, StorageError,
+    BaseAnswer, BaseRange, BaseRead, BaseWrites, Checkpoint, IndexId, LogBatch, Progress, SqliteOptions, SqliteStorage,
+    Storage, StorageError,
 };
+use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
 
 fn open(path: &Path) -> Result<SqliteStorage, StorageError> {
@@ -77,7 +80,7 @@ async fn a_store_of_a_newer_version_is_refused() {
     let path = folder.path().join("store.db");
     closed(&path).await;
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 2 }));
+    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 3 }));
 }
 
 fn a_document(text: &str) -> (DocumentId, BaseWrites) {
@@ -104,22 +107,87 @@ async fn a_document_that_is_not_what_was_written_is_not_served() {
     assert!(matches!(&error, StorageError::Corrupt { .. }) && error.to_string().contains(&id.to_string()), "{error}");
 }
 
+/// A file of format 2, as the version that wrote it left it.
+fn older_file(path: &Path, change: &str) {
+    let file = Connection::open(path).unwrap();
+    file.execute_batch(include_str!("format_2.sql")).unwrap();
+    file.execute_batch(change).unwrap();
+}
+
+/// The documents of a table in the order of an index, each as the index leads to it.
+async fn in_order(storage: &SqliteStorage, table: u32, index: u32) -> Vec<(InternalId, String)> {
+    let index = IndexId { table: TableNumber(table), index };
+    let range = BaseRange { start: vec![], end: None, order: Order::Asc, limit: 99 };
+    let answers = storage.read(vec![BaseRead::IndexRange { index, range }]).await.unwrap();
+    let [BaseAnswer::Rows(rows)] = &answers[..] else { panic!("{answers:?}") };
+    assert!(rows.iter().all(|row| row.place.is_some()), "each is found in its row");
+    rows.iter().map(|row| (row.key.id(), row.json.as_deref().unwrap().to_owned())).collect()
+}
+
+const N_OLD: usize = 5;
+
+async fn check_older(path: &Path, change: &str) {
+    older_file(path, change);
+    let told = RefCell::new(Vec::new());
+    let sink = |progress: &Progress| told.borrow_mut().push((progress.work, progress.of.clone(), progress.done));
+    let storage = SqliteStorage::open_and_tell(path, &SqliteOptions::default(), &sink).unwrap();
+    let told = told.into_inner();
+    assert!(told.contains(&("upgrade", "documents".to_owned(), N_OLD as u64)), "{told:?}");
+    assert!(told.contains(&("upgrade", "index entries".to_owned(), 2 * N_OLD as u64)), "{told:?}");
+    let by_creation = in_order(&storage, 10_002, 1).await;
+    assert_eq!(by_creation.len(), N_OLD);
+    for (id, json) in &by_creation {
+        let id = DocumentId { table: TableNumber(10_002), internal: *id };
+        assert_eq!(read(&storage, id).await.unwrap(), [BaseAnswer::Documents(vec![Some(json.as_str().into())])]);
+        assert!(json.contains(&format!(r#""_id":"{id}""#)), "{json}");
+    }
+    // The application's index is on a number that falls.
+    let mut by_number = in_order(&storage, 10_002, 2).await;
+    by_number.reverse();
+    assert_eq!(by_number, by_creation);
+    storage.close().await.unwrap();
+    Connection::open(path).unwrap().execute_batch("VACUUM").unwrap();
+    let storage = open(path).unwrap();
+    assert_eq!(in_order(&storage, 10_002, 1).await, by_creation);
+    storage.close().await.unwrap();
+}
+
 #[tokio::test]
-async fn a_store_of_the_format_without_sums_is_taken_and_gets_them() {
+async fn a_store_of_an_older_format_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    check_older(&folder.path().join("2.db"), "").await;
+    let broken_off = "CREATE TABLE new_documents (x); CREATE TABLE new_entries (x); INSERT INTO new_entries VALUES (1)";
+    check_older(&folder.path().join("2b.db"), broken_off).await;
+    let without_sums = "ALTER TABLE documents DROP COLUMN sum; PRAGMA user_version = 1";
+    check_older(&folder.path().join("1.db"), without_sums).await;
+}
+
+#[tokio::test]
+async fn a_damaged_document_of_an_older_store_is_not_served() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
+    older_file(&path, r#"UPDATE documents SET json = replace(json, '"number":4.0', '"number":5.0')"#);
     let storage = open(&path).unwrap();
-    let (id, writes) = a_document("hello");
-    storage.write_base(writes.clone()).await.unwrap();
-    let expected = read(&storage, id).await.unwrap();
-    storage.close().await.unwrap();
-    let before = "ALTER TABLE documents DROP COLUMN sum; PRAGMA user_version = 1";
-    Connection::open(&path).unwrap().execute_batch(before).unwrap();
-    let storage = open(&path).unwrap();
-    assert_eq!(read(&storage, id).await.unwrap(), expected);
-    storage.write_base(writes).await.unwrap();
-    assert_eq!(read(&storage, id).await.unwrap(), expected);
-    storage.close().await.unwrap();
+    let range = BaseRange { start: vec![], end: None, order: Order::Asc, limit: 99 };
+    let all = BaseRead::DocumentRange { table: TableNumber(10_002), range };
+    let error = storage.read(vec![all]).await.unwrap_err();
+    assert!(matches!(&error, StorageError::Corrupt { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_older_store_that_cannot_be_brought_up_to_date_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    older_file(&path, "INSERT INTO entries VALUES (10003, 1, x'0102', x'03')");
+    let error = open(&path).err().unwrap();
+    assert!(matches!(&error, StorageError::Corrupt { .. }) && error.to_string().contains("10003"), "{error}");
+    let file = Connection::open(&path).unwrap();
+    let count = |sql: &str| file.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
+    assert_eq!(count("PRAGMA user_version"), 2);
+    assert_eq!(count("SELECT count(*) FROM documents WHERE length(sum) > 0"), N_OLD);
+    assert_eq!(count("SELECT count(*) FROM entries WHERE length(id) = 16"), 2 * N_OLD);
+    file.execute_batch("DELETE FROM entries WHERE table_number = 10003").unwrap();
+    drop(file);
     closed(&path).await;
 }
 

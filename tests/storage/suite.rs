@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use syncline_engine::{
-    BaseAnswer, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, IndexId, LogBatch, MemoryStorage, OutcomeGroup,
-    Position, Pruned, RequestKey, SqliteOptions, SqliteStorage, Storage, StorageError,
+    BaseAnswer, BaseEntry, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, IndexId, LogBatch,
+    MemoryStorage, OutcomeGroup, Position, Pruned, RequestKey, SqliteOptions, SqliteStorage, Storage, StorageError,
 };
 use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
@@ -153,15 +153,16 @@ async fn check_ranges(storage: &dyn Storage, part: impl Fn(BaseRange) -> BaseRea
     ];
     for (start, end, limit, expected) in cases {
         let found = rows(storage, &part, range(start, end, Order::Asc, limit)).await;
-        let numbers: Vec<u8> = found.iter().map(|row| row.id.0[0]).collect();
+        let numbers: Vec<u8> = found.iter().map(|row| row.key.id().0[0]).collect();
         assert_eq!(numbers, expected, "{start:?} {end:?}");
-        assert!(found.iter().all(|row| row.key.starts_with(&row.id.0) && row.json == Some(text(row.id.0[0]))));
+        let fits = |row: &BaseRow| row.key.starts_with(&row.key.id().0) && row.json == Some(text(row.key.id().0[0]));
+        assert!(found.iter().all(fits));
         let mut back = rows(storage, &part, range(start, end, Order::Desc, limit)).await;
         back.reverse();
         assert_eq!(back, found);
     }
     let first = |order| rows(storage, &part, range(&[], None, order, 2));
-    let numbers = |rows: Vec<BaseRow>| rows.iter().map(|row| row.id.0[0]).collect::<Vec<u8>>();
+    let numbers = |rows: Vec<BaseRow>| rows.iter().map(|row| row.key.id().0[0]).collect::<Vec<u8>>();
     assert_eq!(numbers(first(Order::Asc).await), [1, 2]);
     assert_eq!(numbers(first(Order::Desc).await), [5, 3]);
 }
@@ -186,14 +187,17 @@ pub async fn documents_are_read_by_id_and_in_ranges(place: Place) {
     check_ranges(&*storage, |range| BaseRead::DocumentRange { table: TABLE, range }).await;
 }
 
-fn key(n: u8) -> Arc<[u8]> {
-    [&[n; 16][..], b"\0tail"].concat().into()
+fn key(n: u8) -> BaseKey {
+    BaseKey::new(&[&[n; 16][..], b"\0tail"].concat(), InternalId([n; 16]))
+}
+
+fn entry(index: IndexId, n: u8) -> BaseEntry {
+    BaseEntry { index, key: key(n), place: None }
 }
 
 pub async fn entries_are_read_in_ranges_with_their_documents(place: Place) {
     let storage = place.open();
     let other = IndexId { index: 3, ..INDEX };
-    let entry = |index, n| (index, key(n), InternalId([n; 16]));
     let mut entries: Vec<_> = [1, 2, 3, 4, 5].map(|n| entry(INDEX, n)).into();
     entries.push(entry(other, 4));
     let writes =
@@ -201,16 +205,56 @@ pub async fn entries_are_read_in_ranges_with_their_documents(place: Place) {
     storage.write_base(writes).await.unwrap();
     let index_range = |range| BaseRead::IndexRange { index: INDEX, range };
     let found = rows(&*storage, index_range, range(&[4], Some(&[5]), Order::Asc, 9)).await;
-    assert_eq!(found, [BaseRow { key: key(4), id: InternalId([4; 16]), json: None }], "its document is not there");
+    assert_eq!(found, [BaseRow { key: key(4), json: None, place: None }], "its document is not there");
     let writes = BaseWrites { entries_removed: vec![(INDEX, key(4)), (INDEX, key(7))], ..BaseWrites::default() };
     storage.write_base(writes).await.unwrap();
     check_ranges(&*storage, index_range).await;
 }
 
+/// Also when a storage puts another document where the removed one was.
+pub async fn an_entry_leads_to_its_own_document_or_none(place: Place) {
+    let storage = place.open();
+    let put = |documents: &[u8], entries: &[u8]| BaseWrites {
+        documents: documents.iter().map(|n| (document(*n), text(*n))).collect(),
+        entries: entries.iter().map(|n| entry(INDEX, *n)).collect(),
+        ..BaseWrites::default()
+    };
+    storage.write_base(put(&[1, 2], &[1, 2])).await.unwrap();
+    let remove = |n| BaseWrites { documents_removed: vec![document(n)], ..BaseWrites::default() };
+    storage.write_base(remove(2)).await.unwrap();
+    storage.write_base(put(&[3], &[])).await.unwrap();
+    let found = async || {
+        let index_range = |range| BaseRead::IndexRange { index: INDEX, range };
+        let rows = rows(&*storage, index_range, range(&[], None, Order::Asc, 9)).await;
+        rows.into_iter().map(|row| (row.key.id().0[0], row.json)).collect::<Vec<_>>()
+    };
+    assert_eq!(found().await, [(1, Some(text(1))), (2, None)]);
+    storage.write_base(put(&[2], &[])).await.unwrap();
+    assert_eq!(found().await, [(1, Some(text(1))), (2, Some(text(2)))], "it is there again, somewhere else");
+    storage.write_base(put(&[], &[3, 4])).await.unwrap();
+    storage.write_base(put(&[4], &[])).await.unwrap();
+    assert_eq!(found().await[2..], [(3, Some(text(3))), (4, Some(text(4)))], "an entry may be there first");
+}
+
+/// What a row tells of where its document is can be given back with an entry of it.
+pub async fn an_entry_with_a_place_leads_there(place: Place) {
+    let storage = place.open();
+    let documents = [1, 2, 3].map(|n| (document(n), text(n))).into();
+    storage.write_base(BaseWrites { documents, ..BaseWrites::default() }).await.unwrap();
+    let documents = |range| BaseRead::DocumentRange { table: TABLE, range };
+    let found = rows(&*storage, documents, range(&[], None, Order::Asc, 9)).await;
+    let entries = found.iter().map(|row| BaseEntry { place: row.place, ..entry(INDEX, row.key.id().0[0]) }).collect();
+    storage.write_base(BaseWrites { entries, ..BaseWrites::default() }).await.unwrap();
+    let entries = |range| BaseRead::IndexRange { index: INDEX, range };
+    let through = rows(&*storage, entries, range(&[], None, Order::Asc, 9)).await;
+    let texts = |rows: Vec<BaseRow>| rows.into_iter().map(|row| (row.json, row.place)).collect::<Vec<_>>();
+    assert_eq!(texts(through), texts(found));
+}
+
 pub async fn an_index_is_dropped_in_pieces(place: Place) {
     let storage = place.open();
     let other = IndexId { index: 3, ..INDEX };
-    let entries = (0..10).flat_map(|n| [INDEX, other].map(|index| (index, key(n), InternalId([n; 16])))).collect();
+    let entries = (0..10).flat_map(|n| [INDEX, other].map(|index| entry(index, n))).collect();
     storage.write_base(BaseWrites { entries, ..BaseWrites::default() }).await.unwrap();
     let drop_some = || storage.write_base(BaseWrites { index_dropped: Some((INDEX, 4)), ..BaseWrites::default() });
     assert_eq!(

@@ -12,7 +12,7 @@ use syncline_schema::{
 };
 
 use crate::commit::{DocumentKeys, IndexId};
-use crate::document;
+use crate::document::{Outline, outline};
 use crate::memory::{Stored, TableMemory};
 use crate::storage::StorageError;
 
@@ -125,6 +125,12 @@ impl Table {
         }
     }
 
+    /// How many fields the keys of an index begin with.
+    pub fn n_fields(&self, number: u32) -> usize {
+        let declared = self.indexes.iter().find(|index| index.number == number);
+        declared.map_or(0, |index| index.definition.fields.len())
+    }
+
     /// The keys of a document of this table.
     pub fn keys(&self, json: &str, creation_time: f64, id: &DocumentId) -> Result<DocumentKeys, StorageError> {
         let by_creation_time: Arc<[u8]> = by_creation_time_key(creation_time, id).into();
@@ -220,10 +226,9 @@ pub(crate) fn index_not_found(table: &str, index: &str, declared: &[&str]) -> Db
 /// A document as the base holds it.
 pub(crate) fn stored_from_base(json: Arc<str>) -> Result<Stored, StorageError> {
     let corrupt = || StorageError::Corrupt { what: format!("a document begins {}", json.get(..80).unwrap_or(&json)) };
-    let creation_time = document::creation_time(&json).ok_or_else(corrupt)?;
-    let size = document::measure(&json).ok_or_else(corrupt)?.size;
+    let Outline { creation_time, head_len, size } = outline(&json).ok_or_else(corrupt)?;
+    let head_len = u32::try_from(head_len).map_err(|_| corrupt())?;
     let size = u32::try_from(size).unwrap_or(u32::MAX);
-    let head_len = document::head_len(&json).and_then(|len| u32::try_from(len).ok()).ok_or_else(corrupt)?;
     Ok(Stored { creation_time, json, size, head_len, keys: None })
 }
 

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use syncline_schema::{DocumentId, Timestamp};
 
+use crate::base_key;
 use crate::catalog::Table;
 use crate::commit::IndexId;
 use crate::engine::{Shared, Wakes};
 use crate::environment;
 use crate::key::Key;
 use crate::memory::IdKey;
-use crate::storage::{BaseWrites, Checkpoint, StorageError};
+use crate::storage::{BaseEntry, BaseWrites, Checkpoint, StorageError};
 
 /// How old a snapshot may be while commits wait for the base, which no snapshot may hold back for long then.
 ///
@@ -120,7 +121,7 @@ async fn move_to_base(
         }
         for (index, keys) in entries {
             for some in keys.chunks(n_max) {
-                shared.storage.write_base(entry_writes(table, *index, some, base, to)).await?;
+                shared.storage.write_base(entry_writes(table, *index, some, base, to)?).await?;
             }
         }
     }
@@ -158,21 +159,27 @@ fn document_writes(table: &Table, ids: &[IdKey], base: Timestamp, to: Timestamp)
     writes
 }
 
-fn entry_writes(table: &Table, index: u32, keys: &[Key], base: Timestamp, to: Timestamp) -> BaseWrites {
+fn entry_writes(
+    table: &Table,
+    index: u32,
+    keys: &[Key],
+    base: Timestamp,
+    to: Timestamp,
+) -> Result<BaseWrites, StorageError> {
     let mut writes = BaseWrites::default();
     let space = table.memory.read();
-    let Some(entries) = space.index(index).map(|index| &index.entries) else { return writes };
+    let Some(entries) = space.index(index).map(|index| &index.entries) else { return Ok(writes) };
     let index = IndexId { table: table.number, index };
     for key in keys {
-        match entries.newest_between(key, base, to) {
-            None => {}
-            Some(version) => match version.value {
-                Some(entry) => writes.entries.push((index, key.shared().clone(), entry.id)),
-                None => writes.entries_removed.push((index, key.shared().clone())),
-            },
+        let Some(version) = entries.newest_between(key, base, to) else { continue };
+        let key = base_key::to_base(table.number, key.shared());
+        let key = key.ok_or_else(|| StorageError::Corrupt { what: "an index key ends with no id".to_owned() })?;
+        match version.value {
+            Some(_) => writes.entries.push(BaseEntry { index, key, place: None }),
+            None => writes.entries_removed.push((index, key)),
         }
     }
-    writes
+    Ok(writes)
 }
 
 /// The end of the checkpoint: the base's timestamp, with the names that changed and the outcomes that go.

@@ -209,10 +209,27 @@ pub(crate) struct Measure {
 
 /// Measures a stored text. `None` when it is not one.
 pub(crate) fn measure(text: &str) -> Option<Measure> {
-    let Head { id, end, .. } = head_of(text)?;
+    measure_behind(text, &head_of(text)?)
+}
+
+/// What is kept beside a stored text.
+pub(crate) struct Outline {
+    pub creation_time: f64,
+    pub head_len: usize,
+    pub size: usize,
+}
+
+/// Reads a stored text once. `None` when it is not one.
+pub(crate) fn outline(text: &str) -> Option<Outline> {
+    let head = head_of(text)?;
+    let Measure { size, .. } = measure_behind(text, &head)?;
+    Some(Outline { creation_time: head.creation_time.parse().ok()?, head_len: head.end, size })
+}
+
+fn measure_behind(text: &str, Head { id, end, .. }: &Head<'_>) -> Option<Measure> {
     // The braces, two names with their one byte each, a float, and a string with its two.
     let head = 2 + ("_creationTime".len() + 1 + 9) + ("_id".len() + 1 + 2 + id.len());
-    let mut scan = Scan { text, at: end };
+    let mut scan = Scan { text, at: *end };
     scan.value_from(State { open: SmallVec::from_slice(b"}"), measure: Measure { size: head, depth: 1 }, ended: true })
 }
 

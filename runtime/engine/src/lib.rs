@@ -26,6 +26,7 @@
 //!   needs or that the base lacks.
 //! - Nothing here has a clock, randomness or threads of its own, but for the storage's: see [`Ports`].
 
+mod base_key;
 mod catalog;
 mod checkpoint;
 mod commit;
@@ -60,8 +61,9 @@ pub use error::{BeginError, CommitError, Conflict, OpenError, SchemaMismatch};
 pub use ports::{Clock, OnProgress, Ports, Progress, Random, Spawn, Timer};
 pub use reads::{ReadSet, Touched};
 pub use storage::{
-    BaseAnswer, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, Fault, LogBatch, MemoryStorage, Meta,
-    OutcomeGroup, Position, Pruned, SqliteOptions, SqliteStorage, Storage, StorageError, StorageFuture,
+    BaseAnswer, BaseEntry, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, Fault, LogBatch,
+    MemoryStorage, Meta, OutcomeGroup, Place, Position, Pruned, SqliteOptions, SqliteStorage, Storage, StorageError,
+    StorageFuture,
 };
 pub use subscriptions::Subscriptions;
 pub use transaction::Transaction;

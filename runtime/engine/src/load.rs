@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use syncline_functions::tx::Order;
 use syncline_schema::{InternalId, TableNumber, Timestamp};
 
+use crate::base_key;
 use crate::catalog::{Table, stored_from_base};
 use crate::commit::IndexId;
 use crate::engine::Shared;
@@ -168,9 +169,9 @@ impl Shared {
         };
         loop {
             let base = self.base();
-            let rows = self.read_gap(table.number, index, gap, order, limit).await?;
+            let rows = self.read_gap(table, index, gap, order, limit).await?;
+            let rows = prepare_rows(table.number, index, rows)?;
             let interval = covered(gap, order, &rows, limit);
-            let rows: Vec<Row> = rows.into_iter().map(prepare_row).collect::<Result<_, _>>()?;
             if intake == Intake::Nothing {
                 beneath.add_rows(base, order, interval, rows);
                 return Ok(());
@@ -197,16 +198,23 @@ impl Shared {
     /// The first rows of a gap, as the base has them.
     pub(crate) async fn read_gap(
         &self,
-        table: TableNumber,
+        table: &Table,
         index: u32,
-        gap: &Gap,
+        Gap { start, end }: &Gap,
         order: Order,
         limit: usize,
     ) -> Result<Vec<BaseRow>, StorageError> {
-        let range = BaseRange { start: gap.start.clone(), end: gap.end.clone(), order, limit };
+        let number = table.number;
         let part = match index {
-            IndexId::BY_ID => BaseRead::DocumentRange { table, range },
-            index => BaseRead::IndexRange { index: IndexId { table, index }, range },
+            IndexId::BY_ID => {
+                let range = BaseRange { start: start.clone(), end: end.clone(), order, limit };
+                BaseRead::DocumentRange { table: number, range }
+            }
+            index => {
+                let bound = |key: &Vec<u8>| base_key::bound(number, table.n_fields(index), key);
+                let range = BaseRange { start: bound(start), end: end.as_ref().map(bound), order, limit };
+                BaseRead::IndexRange { index: IndexId { table: number, index }, range }
+            }
         };
         match self.storage.read(vec![part]).await?.pop() {
             Some(BaseAnswer::Rows(rows)) => Ok(rows),
@@ -237,8 +245,17 @@ fn prepare_document(json: Option<Arc<str>>) -> Result<Option<Stored>, StorageErr
     json.map(stored_from_base).transpose()
 }
 
-fn prepare_row(BaseRow { key, id, json }: BaseRow) -> Result<Row, StorageError> {
-    Ok(Row { key, id, stored: prepare_document(json)? })
+fn prepare_rows(table: TableNumber, index: u32, rows: Vec<BaseRow>) -> Result<Vec<Row>, StorageError> {
+    let mut whole = Vec::new();
+    let prepare = |BaseRow { key, json, .. }: BaseRow| {
+        whole.clear();
+        match index {
+            IndexId::BY_ID => whole.extend_from_slice(&key),
+            _ => base_key::write_from_base(table, &key, &mut whole),
+        }
+        Ok(Row { key: whole[..].into(), id: key.id(), stored: prepare_document(json)? })
+    };
+    rows.into_iter().map(prepare).collect()
 }
 
 fn install_rows(space: &mut TableSpace, index: u32, rows: Vec<Row>, base: Timestamp) {
@@ -253,7 +270,7 @@ fn install_rows(space: &mut TableSpace, index: u32, rows: Vec<Row>, base: Timest
 }
 
 /// The interval that rows of a gap are all of.
-fn covered(gap: &Gap, order: Order, rows: &[BaseRow], limit: usize) -> Gap {
+fn covered(gap: &Gap, order: Order, rows: &[Row], limit: usize) -> Gap {
     let whole = gap.clone();
     match rows.last() {
         Some(last) if rows.len() >= limit => match order {

@@ -38,10 +38,10 @@ pub trait Spawn: Send + Sync {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
 }
 
-/// A step of the work at [`Engine::open`](crate::Engine::open), for a person who waits.
+/// A step of the work at [`Engine::open`](crate::Engine::open), or at the opening of a storage, for a person who waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is done: `replay`, `check`, `index`, `drop`.
+    /// What is done: `upgrade`, `replay`, `check`, `index`, `drop`.
     pub work: &'static str,
     /// The table, or the table and index: `messages.by_channel`. Empty for the whole store.
     pub of: String,

@@ -15,10 +15,12 @@ mod memory;
 mod sqlite;
 
 use std::fmt;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use smallvec::SmallVec;
 use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
 
@@ -99,15 +101,63 @@ pub struct BaseRange {
     pub limit: usize,
 }
 
+/// The key of a row of the base: bytes that sort as the rows do, of which the last sixteen are the document's id.
+///
+/// For a row of documents that is all. For an entry of an index the *head* stands before it; no head of an index begins
+/// with another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BaseKey(SmallVec<[u8; 40]>);
+
+impl BaseKey {
+    /// A key.
+    pub fn new(head: &[u8], id: InternalId) -> Self {
+        let mut key = SmallVec::with_capacity(head.len() + id.0.len());
+        key.extend_from_slice(head);
+        key.extend_from_slice(&id.0);
+        BaseKey(key)
+    }
+
+    /// The key that has these bytes; `None` when they are too few.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (head, id) = bytes.split_last_chunk()?;
+        Some(BaseKey::new(head, InternalId(*id)))
+    }
+
+    /// What stands before the id.
+    pub fn head(&self) -> &[u8] {
+        self.split().0
+    }
+
+    /// The document.
+    pub fn id(&self) -> InternalId {
+        InternalId(*self.split().1)
+    }
+
+    fn split(&self) -> (&[u8], &[u8; 16]) {
+        self.0.split_last_chunk().expect("a key ends with an id")
+    }
+}
+
+impl Deref for BaseKey {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Where a storage has a document, in words of its own: a hint, good until the document is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(pub i64);
+
 /// A row of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseRow {
-    /// The key in the index; the bytes of the id for a range of documents.
-    pub key: Arc<[u8]>,
-    /// The document.
-    pub id: InternalId,
-    /// Its stored text. `None` when the base holds the entry but not the document: a checkpoint is under way.
+    /// Its key, with the document's id.
+    pub key: BaseKey,
+    /// The document's stored text. `None` when the base holds the entry but not the document: a checkpoint is under way.
     pub json: Option<Arc<str>>,
+    /// Where the document is, if the storage tells.
+    pub place: Option<Place>,
 }
 
 /// The answer to a [`BaseRead`].
@@ -138,6 +188,17 @@ pub struct OutcomeGroup {
     pub bytes: Vec<u8>,
 }
 
+/// An index entry to put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseEntry {
+    /// The index.
+    pub index: IndexId,
+    /// Its key, with the document's id.
+    pub key: BaseKey,
+    /// Where the document is, when a [`BaseRow`] has told; the storage looks for it otherwise.
+    pub place: Option<Place>,
+}
+
 /// A part of a checkpoint. What exists is replaced, what is removed need not exist.
 #[derive(Clone, Debug, Default)]
 pub struct BaseWrites {
@@ -145,10 +206,10 @@ pub struct BaseWrites {
     pub documents: Vec<(DocumentId, Arc<str>)>,
     /// Documents to remove.
     pub documents_removed: Vec<DocumentId>,
-    /// Index entries to put, each with its document.
-    pub entries: Vec<(IndexId, Arc<[u8]>, InternalId)>,
+    /// Index entries to put.
+    pub entries: Vec<BaseEntry>,
     /// Index entries to remove.
-    pub entries_removed: Vec<(IndexId, Arc<[u8]>)>,
+    pub entries_removed: Vec<(IndexId, BaseKey)>,
     /// Outcomes to put.
     pub outcomes: Vec<OutcomeGroup>,
     /// An index to remove at most so many entries of.

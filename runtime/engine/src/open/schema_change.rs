@@ -3,14 +3,15 @@
 //! Everything is prepared beside the base, which is complete and which nobody changes meanwhile; then one step of the
 //! storage makes schema and indexes current. A start that is broken off goes on where it was.
 
+use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::json;
 use syncline_functions::tx::Order;
 use syncline_schema::{
-    DocumentId, IndexDefinition, InternalId, Schema, SchemaDiff, TableDefinition, TableNumber, Timestamp,
-    document_keys, is_system_field, object_from_json,
+    DocumentId, IndexDefinition, IndexedFields, InternalId, Schema, SchemaDiff, TableDefinition, TableNumber,
+    Timestamp, Value, is_system_field, object_from_json, write_key,
 };
 
 use super::{SCHEMA, new_table, schema_text};
@@ -19,13 +20,15 @@ use crate::commit::IndexId;
 use crate::document;
 use crate::engine::Shared;
 use crate::error::{OpenError, SchemaMismatch};
-use crate::key::Key;
 use crate::memory::Gap;
 use crate::ports::Progress;
-use crate::storage::{BaseRow, BaseWrites, Checkpoint, Meta, StorageError};
+use crate::storage::{BaseEntry, BaseKey, BaseRow, BaseWrites, Checkpoint, Meta, StorageError};
 
-/// Documents read at once, and index entries written in one transaction of the storage.
+/// Documents read at once.
 const CHUNK_ROWS: usize = 1_024;
+
+/// Index entries written in one transaction of the storage: about a megabyte.
+const ENTRIES_AT_ONCE: usize = 16 * 1_024;
 
 /// Share of the memory budget that entries may take which are gathered to be sorted.
 const RUN_SHARE: usize = 4;
@@ -187,19 +190,18 @@ async fn read_through(shared: &Shared, catalog: &Catalog, work: &Work<'_>) -> Re
     let mut gap = Gap { start: from.map_or_else(Vec::new, |id| [&id.0[..], &[0]].concat()), end: None };
     let mut done = 0;
     loop {
-        let number = work.table.number;
-        let rows = shared.read_gap(number, IndexId::BY_ID, &gap, Order::Asc, CHUNK_ROWS).await?;
+        let rows = shared.read_gap(&work.table, IndexId::BY_ID, &gap, Order::Asc, CHUNK_ROWS).await?;
         let Some(last) = rows.last() else { break };
         gap.start = [&last.key[..], &[0]].concat();
         done += rows.len() as u64;
         if let Some(definition) = work.check {
-            check_rows(number, definition, catalog, &rows, &mut mismatch)?;
+            check_rows(work.table.number, definition, catalog, &rows, &mut mismatch)?;
         }
         if mismatch.n_documents == 0 && !work.build.is_empty() {
             run.gather(work, &rows)?;
             if run.bytes > shared.config.memory_budget_bytes / RUN_SHARE {
                 run.write(shared).await?;
-                shared.storage.finish_checkpoint(note(shared, work, Some(last.id))).await?;
+                shared.storage.finish_checkpoint(note(shared, work, Some(last.key.id()))).await?;
             }
         }
         tell(shared, work, done);
@@ -230,7 +232,7 @@ fn check_rows(
     mismatch: &mut SchemaMismatch,
 ) -> Result<(), StorageError> {
     for row in rows {
-        let id = DocumentId { table, internal: row.id };
+        let id = DocumentId { table, internal: row.key.id() };
         let text = row.json.as_deref().unwrap_or_default();
         let mut document = object_from_json(text)
             .map_err(|error| StorageError::Corrupt { what: format!("document {id}: {error}") })?;
@@ -249,7 +251,7 @@ fn check_rows(
 /// once for all of its entries. In the order of the documents nearly every entry would rewrite a page of its own.
 #[derive(Default)]
 struct Run {
-    entries: Vec<(u32, Key, DocumentId)>,
+    entries: Vec<BaseEntry>,
     /// About the memory they take.
     bytes: usize,
 }
@@ -257,17 +259,27 @@ struct Run {
 impl Run {
     /// Adds the entries of some documents.
     fn gather(&mut self, work: &Work<'_>, rows: &[BaseRow]) -> Result<(), StorageError> {
+        let table = work.table.number;
         let definitions: Vec<IndexDefinition> = work.build.iter().map(|index| index.definition.clone()).collect();
-        for row in rows {
-            let id = DocumentId { table: work.table.number, internal: row.id };
-            let corrupt = |what: String| StorageError::Corrupt { what: format!("document {id}: {what}") };
-            let json = row.json.as_deref().unwrap_or_default();
-            let created = document::creation_time(json).ok_or_else(|| corrupt("it has no creation time".to_owned()))?;
-            let keys = document_keys(json, &definitions, created, &id).map_err(|error| corrupt(error.to_string()))?;
-            for (index, key) in work.build.iter().zip(keys) {
-                self.bytes += size_of::<(u32, Key, DocumentId)>() + key.len();
-                self.entries.push((index.number, Key::new(key.into()), id));
-            }
+        let mut fields = IndexedFields::new(&definitions);
+        for BaseRow { key, json, place } in rows {
+            let id = key.id();
+            let corrupt = |what: &dyn fmt::Display| {
+                let document = DocumentId { table, internal: id };
+                StorageError::Corrupt { what: format!("document {document}: {what}") }
+            };
+            let json = json.as_deref().unwrap_or_default();
+            let created = document::creation_time(json).ok_or_else(|| corrupt(&"it has no creation time"))?;
+            let mut indexes = work.build.iter();
+            let read = fields.read(json, |key| {
+                let Some(index) = indexes.next() else { return };
+                let index = IndexId { table, index: index.number };
+                write_key(Some(&Value::Float64(created)), key);
+                let key = BaseKey::new(key, id);
+                self.bytes += size_of::<BaseEntry>() + key.len();
+                self.entries.push(BaseEntry { index, key, place: *place });
+            });
+            read.map_err(|error| corrupt(&error))?;
         }
         Ok(())
     }
@@ -277,15 +289,15 @@ impl Run {
         let mut entries = std::mem::take(&mut self.entries);
         self.bytes = 0;
         // Stable: quick where the order of the documents is nearly that of the keys.
-        entries.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        for some in entries.chunks(CHUNK_ROWS) {
-            let mut writes = BaseWrites::default();
-            for (index, key, id) in some {
-                writes.entries.push((IndexId { table: id.table, index: *index }, key.shared().clone(), id.internal));
+        entries.sort_by(|a, b| (a.index, &a.key).cmp(&(b.index, &b.key)));
+        let mut entries = entries.into_iter();
+        loop {
+            let some: Vec<BaseEntry> = entries.by_ref().take(ENTRIES_AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok(());
             }
-            shared.storage.write_base(writes).await?;
+            shared.storage.write_base(BaseWrites { entries: some, ..BaseWrites::default() }).await?;
         }
-        Ok(())
     }
 }
 

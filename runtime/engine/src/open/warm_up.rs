@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use syncline_functions::tx::Order;
-use syncline_schema::DocumentId;
+use syncline_schema::{DocumentId, InternalId};
 
 use crate::catalog::{Table, stored_from_base};
 use crate::commit::{DocumentKeys, IndexId};
@@ -22,7 +22,7 @@ const CHUNK_ROWS: usize = 256;
 const ATTEMPTS_MAX: u32 = 3;
 
 /// What a base row becomes in memory.
-type Prepared = (BaseRow, Stored, DocumentKeys);
+type Prepared = (InternalId, Stored, DocumentKeys);
 
 pub(super) async fn warm_up(shared: Weak<Shared>) {
     let Some(alive) = shared.upgrade() else { return };
@@ -65,7 +65,7 @@ async fn load_table(shared: &Weak<Shared>, table: &Arc<Table>) -> Result<Loaded,
         // Not held while it waits, and not without letting others run.
         tokio::task::yield_now().await;
         let Some(alive) = shared.upgrade() else { return Ok(Loaded::Ended) };
-        let rows = alive.read_gap(table.number, IndexId::BY_ID, &gap, Order::Asc, CHUNK_ROWS).await?;
+        let rows = alive.read_gap(table, IndexId::BY_ID, &gap, Order::Asc, CHUNK_ROWS).await?;
         let is_last = rows.len() < CHUNK_ROWS;
         if let Some(last) = rows.last() {
             gap.start = [&last.key[..], &[0]].concat();
@@ -75,11 +75,11 @@ async fn load_table(shared: &Weak<Shared>, table: &Arc<Table>) -> Result<Loaded,
         if alive.base() != base || space.n_evicted() != n_evicted {
             return Ok(Loaded::Interrupted);
         }
-        for (row, stored, keys) in rows {
-            let place = space.documents.install(row.id.into(), stored, base);
+        for (id, stored, keys) in rows {
+            let place = space.documents.install(id.into(), stored, base);
             for (number, key) in keys.iter() {
                 if let Some(index) = space.index_mut(*number) {
-                    index.entries.install(Key::new(key.clone()), Entry { id: row.id, place }, base);
+                    index.entries.install(Key::new(key.clone()), Entry { id, place }, base);
                 }
             }
         }
@@ -91,8 +91,9 @@ async fn load_table(shared: &Weak<Shared>, table: &Arc<Table>) -> Result<Loaded,
 }
 
 fn prepare(table: &Table, row: BaseRow) -> Result<Prepared, StorageError> {
-    let stored = stored_from_base(row.json.clone().unwrap_or_default())?;
-    let id = DocumentId { table: table.number, internal: row.id };
-    let keys = table.keys(&stored.json, stored.creation_time, &id)?;
-    Ok((row, Stored { keys: Some(keys.clone()), ..stored }, keys))
+    let id = row.key.id();
+    let stored = stored_from_base(row.json.unwrap_or_default())?;
+    let document = DocumentId { table: table.number, internal: id };
+    let keys = table.keys(&stored.json, stored.creation_time, &document)?;
+    Ok((id, Stored { keys: Some(keys.clone()), ..stored }, keys))
 }

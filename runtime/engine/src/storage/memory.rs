@@ -14,8 +14,8 @@ use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
 use tokio::sync::watch;
 
 use super::{
-    BaseAnswer, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, LogBatch, Meta, OutcomeGroup, Position, Pruned,
-    Storage, StorageError, StorageFuture,
+    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, LogBatch, Meta, OutcomeGroup, Position,
+    Pruned, Storage, StorageError, StorageFuture,
 };
 use crate::commit::IndexId;
 use crate::memory::id_bounds;
@@ -49,7 +49,8 @@ struct Disk {
     base: Timestamp,
     meta: BTreeMap<String, String>,
     documents: BTreeMap<DocumentId, Arc<str>>,
-    entries: BTreeMap<(IndexId, Arc<[u8]>), InternalId>,
+    /// By their bytes, which bounds of ranges are compared with.
+    entries: BTreeMap<(IndexId, Arc<[u8]>), BaseKey>,
     outcomes: BTreeMap<([u8; 16], Timestamp), OutcomeGroup>,
     /// What brings the disk back to the last sync, newest last.
     unsynced: Vec<Undo>,
@@ -63,7 +64,7 @@ struct Disk {
 #[derive(Clone, Debug)]
 enum Undo {
     Document(DocumentId, Option<Arc<str>>),
-    Entry((IndexId, Arc<[u8]>), Option<InternalId>),
+    Entry((IndexId, Arc<[u8]>), Option<BaseKey>),
     Outcome(([u8; 16], Timestamp), Option<OutcomeGroup>),
 }
 
@@ -179,10 +180,11 @@ impl Disk {
             let before = put(&mut self.documents, id, json);
             self.unsynced.push(Undo::Document(id, before));
         }
-        let entries = writes.entries.into_iter().map(|(index, key, id)| ((index, key), Some(id)));
-        let removed = writes.entries_removed.into_iter().map(|(index, key)| ((index, key), None));
-        for (key, id) in entries.chain(removed) {
-            let before = put(&mut self.entries, key.clone(), id);
+        let place = |index, key: &BaseKey| (index, Arc::from(&key[..]));
+        let entries = writes.entries.into_iter().map(|entry| (place(entry.index, &entry.key), Some(entry.key)));
+        let removed = writes.entries_removed.into_iter().map(|(index, key)| (place(index, &key), None));
+        for (key, entry) in entries.chain(removed) {
+            let before = put(&mut self.entries, key.clone(), entry);
             self.unsynced.push(Undo::Entry(key, before));
         }
         for group in writes.outcomes {
@@ -248,7 +250,11 @@ impl Disk {
         };
         let rows = self.documents.range((lower, upper));
         cut(
-            rows.map(|(id, json)| BaseRow { key: id.internal.0.into(), id: id.internal, json: Some(json.clone()) }),
+            rows.map(|(id, json)| BaseRow {
+                key: BaseKey::new(&[], id.internal),
+                json: Some(json.clone()),
+                place: None,
+            }),
             range,
         )
     }
@@ -260,9 +266,9 @@ impl Disk {
             None => (IndexId { index: index.index + 1, ..index }, Arc::from([])),
         };
         let rows = self.entries.range((index, Arc::from(&range.start[..]))..upper);
-        let rows = rows.map(|((_, key), id)| {
-            let json = self.documents.get(&DocumentId { table: index.table, internal: *id }).cloned();
-            BaseRow { key: key.clone(), id: *id, json }
+        let rows = rows.map(|(_, key)| {
+            let json = self.documents.get(&DocumentId { table: index.table, internal: key.id() }).cloned();
+            BaseRow { key: key.clone(), json, place: None }
         });
         cut(rows, range)
     }

@@ -7,6 +7,7 @@
 mod error;
 mod reader;
 mod tables;
+mod upgrade;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -24,6 +25,7 @@ use super::{
     BaseAnswer, BaseRead, BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, Storage, StorageError,
     StorageFuture,
 };
+use crate::ports::Progress;
 use reader::{Reader, Readers};
 use writer::Writer;
 
@@ -79,13 +81,31 @@ impl SqliteStorage {
     /// # Errors
     /// When it is in use, cannot be written, is damaged, is not a store, or is one of a newer version.
     pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, StorageError> {
-        let path = path.as_ref();
-        let lock = lock(path)?;
-        Self::open_locked(path, options, lock).map_err(|error| error.of(path))
+        Self::open_and_tell(path, options, &|_| {})
     }
 
-    fn open_locked(path: &Path, options: &SqliteOptions, lock: File) -> Result<Self, StorageError> {
-        let connection = tables::open_for_writing(path, options)?;
+    /// The same, and tells how far it is: a file of an older format is brought up to date, all or nothing. When it is
+    /// large that takes a while, and for this time as much space again.
+    ///
+    /// # Errors
+    /// As [`SqliteStorage::open`].
+    pub fn open_and_tell(
+        path: impl AsRef<Path>,
+        options: &SqliteOptions,
+        on_progress: &dyn Fn(&Progress),
+    ) -> Result<Self, StorageError> {
+        let path = path.as_ref();
+        let lock = lock(path)?;
+        Self::open_locked(path, options, lock, on_progress).map_err(|error| error.of(path))
+    }
+
+    fn open_locked(
+        path: &Path,
+        options: &SqliteOptions,
+        lock: File,
+        on_progress: &dyn Fn(&Progress),
+    ) -> Result<Self, StorageError> {
+        let connection = tables::open_for_writing(path, options, on_progress)?;
         let (write, write_jobs) = mpsc::channel(options.queue_max.max(1));
         let (ends, ended) = mpsc::channel(1);
         let reader = |_| Ok(Reader::new(tables::open_for_reading(path, options)?, ends.clone()));

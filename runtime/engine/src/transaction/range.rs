@@ -1,8 +1,9 @@
 //! From what a scan asks for to an interval of keys. Pure.
 
 use syncline_functions::tx::{DbError, Order, Scan};
-use syncline_schema::{DocumentId, FieldPath, InternalId, KeyRange, RangeOp, by_id_key, compile_range, write_key};
+use syncline_schema::{FieldPath, KeyRange, RangeOp, compile_range, write_key};
 
+use crate::base_key::id_bound;
 use crate::commit::IndexId;
 
 /// The keys that a scan asks for; those of `by_id` are ids. `None` when no key can be among them.
@@ -23,8 +24,8 @@ pub(super) fn interval(scan: &Scan<'_>, index: IndexId, fields: &[FieldPath]) ->
         }
     }
     if index.index == IndexId::BY_ID {
-        let Some(start) = id_bound(index, &range.start) else { return Ok(None) };
-        range = KeyRange { start, end: range.end.and_then(|end| id_bound(index, &end)) };
+        let Some(start) = id_bound(index.table, &range.start) else { return Ok(None) };
+        range = KeyRange { start, end: range.end.and_then(|end| id_bound(index.table, &end)) };
     }
     Ok((!range.is_empty()).then_some(range))
 }
@@ -70,40 +71,6 @@ fn lower_end(range: &mut KeyRange, end: Option<Vec<u8>>) {
     }
 }
 
-/// The least bytes of an id whose key in `by_id` is not below `key`; `None` when all are.
-///
-/// Ids sort as their texts do, so a key that is no id's is found by bisection.
-fn id_bound(index: IndexId, key: &[u8]) -> Option<Vec<u8>> {
-    let key_of = |n: u128| by_id_key(&DocumentId { table: index.table, internal: InternalId(n.to_be_bytes()) });
-    if let Some(exact) = exact_id(index, key) {
-        return Some(exact);
-    }
-    if *key_of(u128::MAX) < *key {
-        return None;
-    }
-    let (mut low, mut high) = (0, u128::MAX);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if *key_of(middle) < *key {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    Some(low.to_be_bytes().to_vec())
-}
-
-/// The bound when `key` is the key of an id, or begins with one.
-fn exact_id(index: IndexId, key: &[u8]) -> Option<Vec<u8>> {
-    let text_end = 1 + key.get(1..)?.iter().position(|byte| *byte == 0)?;
-    let id = DocumentId::parse(str::from_utf8(&key[1..text_end]).ok()?).ok()?;
-    if id.table != index.table || !key.starts_with(&by_id_key(&id)) {
-        return None;
-    }
-    let bytes = id.internal.0.to_vec();
-    Some(if key.len() == text_end + 1 { bytes } else { next(&bytes) })
-}
-
 /// The part of an interval that a step has read: up to the last row, or all of it.
 pub(super) fn read_up_to(interval: KeyRange, order: Order, last: Option<&[u8]>, done: bool) -> KeyRange {
     let mut read = interval;
@@ -119,26 +86,7 @@ pub(super) fn read_up_to(interval: KeyRange, order: Order, last: Option<&[u8]>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use syncline_schema::{RangePart, TableNumber, Value};
-
-    const BY_ID: IndexId = IndexId { table: TableNumber(10_001), index: IndexId::BY_ID };
-
-    #[test]
-    fn bounds_of_by_id_become_ids() {
-        for n in [0, 1, 77, 1 << 100, u128::MAX] {
-            let internal = InternalId(n.to_be_bytes());
-            let key = by_id_key(&DocumentId { table: BY_ID.table, internal });
-            assert_eq!(id_bound(BY_ID, &key), Some(internal.0.to_vec()), "the id itself");
-            assert_eq!(id_bound(BY_ID, &next(&key)), Some(next(&internal.0)), "what follows it");
-            let cut = &key[..20];
-            let bound = id_bound(BY_ID, cut).unwrap();
-            let bound_key =
-                by_id_key(&DocumentId { table: BY_ID.table, internal: InternalId(bound.clone().try_into().unwrap()) });
-            assert!(*bound_key >= *cut && bound_key.starts_with(cut), "the first id that begins so");
-        }
-        assert_eq!(id_bound(BY_ID, &[]), Some(vec![0; 16]));
-        assert_eq!(id_bound(BY_ID, &[0x10, b'z']), None, "all ids of the table are below");
-    }
+    use syncline_schema::{RangePart, Value};
 
     #[test]
     fn equalities_compile_as_the_general_case_does() {

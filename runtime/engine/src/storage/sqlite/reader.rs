@@ -6,16 +6,16 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::types::{Type, ValueRef};
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, TableNumber};
 use tokio::sync::mpsc;
 
 use super::error::of_sqlite;
-use super::tables::sum;
+use super::tables::{INDEX_BYTES, entry_key, index_end, sum};
 use crate::commit::{IndexId, RequestKey};
-use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
+use crate::storage::{BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, Place, StorageError};
 
 /// A connection that reads.
 pub(super) struct Reader {
@@ -136,67 +136,72 @@ impl Reader {
     }
 
     fn documents(&self, table: TableNumber, ids: &[InternalId]) -> Result<BaseAnswer> {
-        let sql = "SELECT json, sum FROM documents WHERE table_number = ?1 AND id = ?2";
+        let found = ids.iter().map(|id| self.document(table, *id));
+        Ok(BaseAnswer::Documents(found.map(|found| Ok(found?.map(|(json, _)| json))).collect::<Result<_>>()?))
+    }
+
+    fn document(&self, table: TableNumber, id: InternalId) -> Result<Option<(Arc<str>, Place)>> {
+        let sql = "SELECT sum, json, row FROM documents WHERE table_number = ?1 AND id = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            let row = |row: &Row<'_>| json(row, 0, table, id);
-            found.push(statement.query_row(params![table.0, &id.0[..]], row).optional()?.flatten());
-        }
-        Ok(BaseAnswer::Documents(found))
+        let found = |row: &Row<'_>| Ok((json(row, 0, table, id)?, Place(row.get(2)?)));
+        statement.query_row(params![table.0, &id.0[..]], found).optional()
     }
 
     fn document_range(&self, table: TableNumber, range: &BaseRange) -> Result<BaseAnswer> {
-        let sql = match (range.order, &range.end) {
-            (Order::Asc, None) => {
-                "SELECT id, id, json, sum FROM documents WHERE table_number = ?1 AND id >= ?2 ORDER BY id LIMIT ?3"
+        let sql = match range.order {
+            Order::Asc => {
+                "SELECT id, sum, json, row FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?3 \
+                 ORDER BY id LIMIT ?4"
             }
-            (Order::Desc, None) => {
-                "SELECT id, id, json, sum FROM documents WHERE table_number = ?1 AND id >= ?2 ORDER BY id DESC LIMIT ?3"
-            }
-            (Order::Asc, Some(_)) => {
-                "SELECT id, id, json, sum FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?4 ORDER BY id LIMIT ?3"
-            }
-            (Order::Desc, Some(_)) => {
-                "SELECT id, id, json, sum FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?4 \
-                 ORDER BY id DESC LIMIT ?3"
+            Order::Desc => {
+                "SELECT id, sum, json, row FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?3 \
+                 ORDER BY id DESC LIMIT ?4"
             }
         };
         let mut statement = self.connection.prepare_cached(sql)?;
-        let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
-        let rows = match &range.end {
-            None => statement.query(params![table.0, range.start, limit])?,
-            Some(end) => statement.query(params![table.0, range.start, limit, end])?,
-        };
-        collect(rows, table)
+        let end = range.end.as_deref().unwrap_or(&BEHIND_ALL_IDS);
+        let mut rows = statement.query(params![table.0, range.start, end, limit(range)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = InternalId(row.get(0)?);
+            let json = Some(json(row, 1, table, id)?);
+            found.push(BaseRow { key: BaseKey::new(&[], id), json, place: Some(Place(row.get(3)?)) });
+        }
+        Ok(BaseAnswer::Rows(found))
     }
 
     fn index_range(&self, index: IndexId, range: &BaseRange) -> Result<BaseAnswer> {
-        let sql = match (range.order, &range.end) {
-            (Order::Asc, None) => {
-                "SELECT key, e.id, json, sum FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
-                 WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 ORDER BY key LIMIT ?4"
+        let sql = match range.order {
+            Order::Asc => {
+                "SELECT key, id, sum, json, d.row FROM entries e LEFT JOIN documents d ON d.row = e.row \
+                 WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3"
             }
-            (Order::Desc, None) => {
-                "SELECT key, e.id, json, sum FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
-                 WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 ORDER BY key DESC LIMIT ?4"
-            }
-            (Order::Asc, Some(_)) => {
-                "SELECT key, e.id, json, sum FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
-                 WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 AND key < ?5 ORDER BY key LIMIT ?4"
-            }
-            (Order::Desc, Some(_)) => {
-                "SELECT key, e.id, json, sum FROM entries e LEFT JOIN documents d ON d.table_number = ?1 AND d.id = e.id \
-                 WHERE e.table_number = ?1 AND index_number = ?2 AND key >= ?3 AND key < ?5 ORDER BY key DESC LIMIT ?4"
+            Order::Desc => {
+                "SELECT key, id, sum, json, d.row FROM entries e LEFT JOIN documents d ON d.row = e.row \
+                 WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3"
             }
         };
         let mut statement = self.connection.prepare_cached(sql)?;
-        let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
-        let rows = match &range.end {
-            None => statement.query(params![index.table.0, index.index, range.start, limit])?,
-            Some(end) => statement.query(params![index.table.0, index.index, range.start, limit, end])?,
+        let end = range.end.as_ref().map_or_else(|| index_end(index), |end| entry_key(index, end));
+        let mut rows = statement.query(params![&entry_key(index, &range.start)[..], &end[..], limit(range)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(self.entry(row, index.table)?);
+        }
+        Ok(BaseAnswer::Rows(found))
+    }
+
+    /// An entry with its document: the one in its row, if that is still the one that the key names.
+    fn entry(&self, row: &Row<'_>, table: TableNumber) -> Result<BaseRow> {
+        let key = row.get_ref(0)?.as_blob()?.get(INDEX_BYTES..).and_then(BaseKey::from_bytes);
+        let key = key.ok_or_else(|| damaged(0, "an index entry is too short".to_owned()))?;
+        let id = key.id();
+        let found = match row.get_ref(1)?.as_blob_or_null()? {
+            Some(found) if found == id.0 => Some((json(row, 2, table, id)?, Place(row.get(4)?))),
+            _ => self.document(table, id)?,
         };
-        collect(rows, index.table)
+        let (json, place) = found.unzip();
+        Ok(BaseRow { key, json, place })
     }
 
     fn outcomes(&self, key: &RequestKey) -> Result<BaseAnswer> {
@@ -207,26 +212,24 @@ impl Reader {
     }
 }
 
-fn collect(mut rows: rusqlite::Rows<'_>, table: TableNumber) -> Result<BaseAnswer> {
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let key: Arc<[u8]> = row.get_ref(0)?.as_blob()?.into();
-        let id = InternalId(row.get(1)?);
-        found.push(BaseRow { key, id, json: json(row, 2, table, &id)? });
-    }
-    Ok(BaseAnswer::Rows(found))
+/// Sorts behind all ids.
+const BEHIND_ALL_IDS: [u8; 17] = [0xff; 17];
+
+fn limit(range: &BaseRange) -> i64 {
+    i64::try_from(range.limit).unwrap_or(i64::MAX)
 }
 
-/// A document's text, whose sum stands behind it; `None` when there is no document.
-fn json(row: &Row<'_>, column: usize, table: TableNumber, id: &InternalId) -> Result<Option<Arc<str>>> {
-    let text = match row.get_ref(column)? {
-        ValueRef::Null => return Ok(None),
-        value => value.as_str()?,
-    };
-    let kept: Option<i64> = row.get(column + 1)?;
-    if kept.is_some_and(|kept| kept != sum(table, id, text)) {
-        let what = format!("document {} is not what was written", DocumentId { table, internal: *id });
-        return Err(rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into()));
+/// A document's text, before which its sum stands.
+fn json(row: &Row<'_>, column: usize, table: TableNumber, id: InternalId) -> Result<Arc<str>> {
+    let kept: i64 = row.get(column)?;
+    let text = row.get_ref(column + 1)?.as_str()?;
+    if kept != sum(table, id, text) {
+        let id = DocumentId { table, internal: id };
+        return Err(damaged(column + 1, format!("document {id} is not what was written")));
     }
-    Ok(Some(text.into()))
+    Ok(text.into())
+}
+
+fn damaged(column: usize, what: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, what.into())
 }

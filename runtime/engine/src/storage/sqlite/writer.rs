@@ -1,5 +1,7 @@
 //! The thread that writes: appends to the log, moves parts of it to the base, and forgets what the base has.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use syncline_schema::Timestamp;
 use tokio::sync::mpsc;
@@ -7,8 +9,8 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Job;
 use super::error::{is_failed_sync, of_sqlite};
-use super::tables::sum;
-use crate::storage::{BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, StorageError};
+use super::tables::{entry_key, index_end, sum};
+use crate::storage::{BaseEntry, BaseWrites, Checkpoint, LogBatch, Meta, Place, Position, Pruned, StorageError};
 
 /// Batches of the log that the base has and that are forgotten along with an append, a number: more than come in, so
 /// that they run out, and few, so that the append hardly takes longer.
@@ -16,6 +18,12 @@ const FORGOTTEN_WITH_APPEND: i64 = 4;
 
 /// The same when nothing else is to be done.
 const FORGOTTEN_WHEN_IDLE: i64 = 8;
+
+/// Entries that one statement puts, a number: what it takes to begin and to end one is shared by so many.
+const MANY_ENTRIES: usize = 64;
+
+static PUT_MANY_ENTRIES: LazyLock<String> =
+    LazyLock::new(|| format!("INSERT OR REPLACE INTO entries VALUES {}", ["(?, ?)"; MANY_ENTRIES].join(", ")));
 
 /// The connection that writes.
 pub(super) struct Writer {
@@ -215,24 +223,20 @@ fn forget(transaction: &Transaction<'_>, base: Timestamp, n_max: i64) -> Result<
 }
 
 fn write_parts(transaction: &Transaction<'_>, writes: &BaseWrites) -> Result<usize, rusqlite::Error> {
-    let sql = "INSERT INTO documents (table_number, id, json, sum) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (table_number, id) DO UPDATE SET json = ?3, sum = ?4";
+    let sql = "INSERT INTO documents (table_number, id, sum, json) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (table_number, id) DO UPDATE SET sum = ?3, json = ?4";
     let mut put = transaction.prepare_cached(sql)?;
     for (id, json) in &writes.documents {
-        put.execute(params![id.table.0, &id.internal.0[..], &**json, sum(id.table, &id.internal, json)])?;
+        put.execute(params![id.table.0, &id.internal.0[..], sum(id.table, id.internal, json), &**json])?;
     }
     let mut remove = transaction.prepare_cached("DELETE FROM documents WHERE table_number = ?1 AND id = ?2")?;
     for id in &writes.documents_removed {
         remove.execute(params![id.table.0, &id.internal.0[..]])?;
     }
-    let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO entries VALUES (?1, ?2, ?3, ?4)")?;
-    for (index, key, id) in &writes.entries {
-        put.execute(params![index.table.0, index.index, &key[..], &id.0[..]])?;
-    }
-    let sql = "DELETE FROM entries WHERE table_number = ?1 AND index_number = ?2 AND key = ?3";
-    let mut remove = transaction.prepare_cached(sql)?;
+    put_entries(transaction, &writes.entries)?;
+    let mut remove = transaction.prepare_cached("DELETE FROM entries WHERE key = ?1")?;
     for (index, key) in &writes.entries_removed {
-        remove.execute(params![index.table.0, index.index, &key[..]])?;
+        remove.execute([&entry_key(*index, key)[..]])?;
     }
     let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO outcomes VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for group in &writes.outcomes {
@@ -240,10 +244,33 @@ fn write_parts(transaction: &Transaction<'_>, writes: &BaseWrites) -> Result<usi
         put.execute(params![&group.session[..], last, ts, first, group.bytes])?;
     }
     let Some((index, n_max)) = writes.index_dropped else { return Ok(0) };
-    let sql = "DELETE FROM entries WHERE table_number = ?1 AND index_number = ?2 AND key IN \
-               (SELECT key FROM entries WHERE table_number = ?1 AND index_number = ?2 ORDER BY key LIMIT ?3)";
+    let sql = "DELETE FROM entries WHERE key IN \
+               (SELECT key FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3)";
     let n_max = i64::try_from(n_max).unwrap_or(i64::MAX);
-    transaction.prepare_cached(sql)?.execute(params![index.table.0, index.index, n_max])
+    transaction.prepare_cached(sql)?.execute(params![&entry_key(index, &[])[..], &index_end(index)[..], n_max])
+}
+
+/// Those of a new index come many at once, in their order and with their places.
+fn put_entries(transaction: &Transaction<'_>, entries: &[BaseEntry]) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT OR REPLACE INTO entries \
+               VALUES (?1, coalesce(?2, (SELECT row FROM documents WHERE table_number = ?3 AND id = ?4)))";
+    let mut put = transaction.prepare_cached(sql)?;
+    let mut put_many = transaction.prepare_cached(&PUT_MANY_ENTRIES)?;
+    for some in entries.chunks(MANY_ENTRIES) {
+        if some.len() == MANY_ENTRIES && some.iter().all(|entry| entry.place.is_some()) {
+            for (n, BaseEntry { index, key, place }) in some.iter().enumerate() {
+                put_many.raw_bind_parameter(2 * n + 1, &entry_key(*index, key)[..])?;
+                put_many.raw_bind_parameter(2 * n + 2, place.map(|Place(row)| row))?;
+            }
+            put_many.raw_execute()?;
+            continue;
+        }
+        for BaseEntry { index, key, place } in some {
+            let place = place.map(|Place(row)| row);
+            put.execute(params![&entry_key(*index, key)[..], place, index.table.0, &key.id().0[..]])?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets old outcomes go. Returns how many groups, and how many bytes are left.
