@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-type Bytes = Box<[u8]>;
+use crate::key::{Key, KeyLike, Probe};
 
 /// Disjoint intervals of keys, merged where they touch. An open end is beyond all keys.
 #[derive(Debug, Default)]
 pub(crate) struct Residency {
-    intervals: BTreeMap<Bytes, Option<Bytes>>,
+    intervals: BTreeMap<Key, Option<Key>>,
     /// Whether the one interval is everything: the common case, looked at before every read.
     everywhere: bool,
 }
 
 impl Residency {
     /// About the memory of one interval, bytes: two keys and their place in the map.
-    pub const INTERVAL_BYTES: usize = 160;
+    pub const INTERVAL_BYTES: usize = 224;
 
     /// Complete everywhere: a new store.
     pub fn everywhere() -> Self {
@@ -33,22 +33,20 @@ impl Residency {
         if self.everywhere {
             return Some(None);
         }
-        let (_, end) = self.last_at_or_before(start)?;
-        end.as_deref().is_none_or(|end| start < end).then_some(end.as_deref())
+        let (_, end) = self.last_below(Bound::Included(start))?;
+        let end = bytes(end);
+        end.is_none_or(|end| start < end).then_some(end)
     }
 
     /// How far memory is complete downwards from `end` (exclusive): the start of the interval just below it.
     pub fn reach_back(&self, end: Option<&[u8]>) -> Option<&[u8]> {
-        let (start, reached) = match end {
-            None => self.intervals.last_key_value()?,
-            Some(end) => self.intervals.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(end))).next_back()?,
-        };
-        let complete = match (end, reached.as_deref()) {
+        let (start, reached) = self.last_below(end.map_or(Bound::Unbounded, Bound::Excluded))?;
+        let complete = match (end, bytes(reached)) {
             (_, None) => true,
             (None, Some(_)) => false,
             (Some(end), Some(reached)) => end <= reached,
         };
-        complete.then_some(&**start)
+        complete.then_some(start.bytes())
     }
 
     pub fn covers_key(&self, key: &[u8]) -> bool {
@@ -60,24 +58,23 @@ impl Residency {
         if self.everywhere || end.is_some_and(|end| end <= start) {
             return;
         }
-        let mut new_start: Bytes = start.into();
-        let mut new_end: Option<Bytes> = end.map(Into::into);
-        if let Some((before, reached)) = self.last_at_or_before(start)
-            && reached.as_deref().is_none_or(|reached| start <= reached)
+        let (mut new_start, mut new_end) = (Key::new(start.into()), end.map(|end| Key::new(end.into())));
+        if let Some((before, reached)) = self.last_below(Bound::Included(start))
+            && bytes(reached).is_none_or(|reached| start <= reached)
         {
-            new_start = before.into();
-            if later(reached.as_deref(), end) {
+            new_start = before.clone();
+            if later(bytes(reached), end) {
                 new_end.clone_from(reached);
             }
         }
-        while let Some((next, reached)) = self.first_from(&new_start, new_end.as_deref()) {
+        while let Some((next, reached)) = self.first_from(new_start.bytes(), bytes(&new_end)) {
             let (next, reached) = (next.clone(), reached.clone());
-            if later(reached.as_deref(), new_end.as_deref()) {
+            if later(bytes(&reached), bytes(&new_end)) {
                 new_end = reached;
             }
             self.intervals.remove(&next);
         }
-        self.everywhere = new_start.is_empty() && new_end.is_none();
+        self.everywhere = new_start.bytes().is_empty() && new_end.is_none();
         self.intervals.insert(new_start, new_end);
     }
 
@@ -87,14 +84,14 @@ impl Residency {
             return;
         }
         self.everywhere = false;
-        if let Some((before, reached)) = self.last_at_or_before(start) {
-            let (before, reached): (Bytes, _) = (before.into(), reached.clone());
-            if reached.as_deref().is_none_or(|reached| start < reached) {
+        if let Some((before, reached)) = self.last_below(Bound::Included(start)) {
+            let (before, reached) = (before.clone(), reached.clone());
+            if bytes(&reached).is_none_or(|reached| start < reached) {
                 self.cut(&before, reached, start, end);
             }
         }
         while let Some((next, reached)) = self.first_from(start, end) {
-            if end.is_some_and(|end| *end == **next) {
+            if end.is_some_and(|end| end == next.bytes()) {
                 break; // Only touches.
             }
             let (next, reached) = (next.clone(), reached.clone());
@@ -103,28 +100,35 @@ impl Residency {
     }
 
     /// Takes [start, end) out of the interval [from, to).
-    fn cut(&mut self, from: &[u8], to: Option<Bytes>, start: &[u8], end: Option<&[u8]>) {
+    fn cut(&mut self, from: &Key, to: Option<Key>, start: &[u8], end: Option<&[u8]>) {
         self.intervals.remove(from);
-        if from < start {
-            self.intervals.insert(from.into(), Some(start.into()));
+        if from.bytes() < start {
+            self.intervals.insert(from.clone(), Some(Key::new(start.into())));
         }
         if let Some(end) = end
-            && later(to.as_deref(), Some(end))
+            && later(bytes(&to), Some(end))
         {
-            self.intervals.insert(end.into(), to);
+            self.intervals.insert(Key::new(end.into()), to);
         }
     }
 
-    fn last_at_or_before(&self, key: &[u8]) -> Option<(&[u8], &Option<Bytes>)> {
-        let mut before = self.intervals.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)));
-        before.next_back().map(|(start, end)| (&**start, end))
+    /// The last interval that starts below a bound.
+    fn last_below(&self, bound: Bound<&[u8]>) -> Option<(&Key, &Option<Key>)> {
+        let bound = bound.map(Probe::new);
+        let bound = bound.as_ref().map(|probe| probe as &dyn KeyLike);
+        self.intervals.range::<dyn KeyLike, _>((Bound::Unbounded, bound)).next_back()
     }
 
     /// The first interval that starts in [start, end].
-    fn first_from(&self, start: &[u8], end: Option<&[u8]>) -> Option<(&Bytes, &Option<Bytes>)> {
-        let upper = end.map_or(Bound::Unbounded, Bound::Included);
-        self.intervals.range::<[u8], _>((Bound::Included(start), upper)).next()
+    fn first_from(&self, start: &[u8], end: Option<&[u8]>) -> Option<(&Key, &Option<Key>)> {
+        let (start, end) = (Probe::new(start), end.map(Probe::new));
+        let upper = end.as_ref().map_or(Bound::Unbounded, |end| Bound::Included(end as &dyn KeyLike));
+        self.intervals.range::<dyn KeyLike, _>((Bound::Included(&start as &dyn KeyLike), upper)).next()
     }
+}
+
+fn bytes(end: &Option<Key>) -> Option<&[u8]> {
+    end.as_ref().map(KeyLike::bytes)
 }
 
 /// `a > b` for ends.
