@@ -212,6 +212,23 @@ async fn a_damaged_file_is_noticed_where_it_is_read() {
     assert!(matches!(found, StorageError::Corrupt { .. }), "{found}");
 }
 
+/// A reader that has read and waits keeps nothing of SQLite's log from being used anew.
+#[tokio::test]
+async fn the_log_of_sqlite_stays_short_while_others_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let options = SqliteOptions { wal_pages_max: 50, ..SqliteOptions::default() };
+    let storage = SqliteStorage::open(&path, &options).unwrap();
+    let (id, writes) = a_document("hello");
+    storage.write_base(writes).await.unwrap();
+    for n in 1..=300 {
+        storage.append(Timestamp(n - 1), LogBatch { ts: Timestamp(n), bytes: vec![7; 20_000] }).await.unwrap();
+        read(&storage, id).await.unwrap();
+    }
+    let log = std::fs::metadata(folder.path().join("store.db-wal")).unwrap().len();
+    assert!(log < 1 << 20, "{log} bytes for 6 MB that were written");
+}
+
 #[tokio::test]
 async fn a_full_store_says_so_and_keeps_what_it_has() {
     let folder = tempfile::tempdir().unwrap();

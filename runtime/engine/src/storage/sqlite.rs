@@ -65,7 +65,7 @@ pub struct SqliteStorage {
     path: Arc<Path>,
     /// Gone when it is closed.
     threads: Mutex<Option<Threads>>,
-    readers: Readers,
+    readers: Arc<Readers>,
     cache_bytes_max: usize,
 }
 
@@ -109,8 +109,9 @@ impl SqliteStorage {
         let (write, write_jobs) = mpsc::channel(options.queue_max.max(1));
         let (ends, ended) = mpsc::channel(1);
         let reader = |_| Ok(Reader::new(tables::open_for_reading(path, options)?, ends.clone()));
-        let readers = Readers::new((0..options.n_readers.max(1)).map(reader).collect::<Result<_, StorageError>>()?);
-        let writer = Writer::new(connection)?;
+        let readers = (0..options.n_readers.max(1)).map(reader).collect::<Result<_, StorageError>>()?;
+        let readers = Arc::new(Readers::new(readers));
+        let writer = Writer::new(connection, readers.clone())?;
         start("sqlite writer", move || {
             writer::run(writer, write_jobs);
             // Others may open it once this thread has ended, and not before.
@@ -181,7 +182,7 @@ impl Storage for SqliteStorage {
     }
 
     fn read(&self, parts: Vec<BaseRead>) -> StorageFuture<Vec<BaseAnswer>> {
-        let read = self.readers.borrow().and_then(|mut reader| reader.read(parts));
+        let read = self.readers.read(parts);
         ready(read.map_err(|error| error.of(&self.path))).boxed()
     }
 

@@ -4,6 +4,7 @@
 //! answer takes longer than most answers, which are in the system's cache if not in SQLite's.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::Type;
@@ -20,14 +21,21 @@ use crate::storage::{BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, Place, S
 /// A connection that reads.
 pub(super) struct Reader {
     connection: Connection,
+    /// The state of the file that its open transaction sees, as [`Readers`] counts them; `None` when none is open.
+    sees: Option<u64>,
     /// Tells by its end that the connection has ended. Declared after it: it ends later.
     _ends: mpsc::Sender<()>,
 }
 
 /// All connections that read.
+///
+/// A transaction stays open for the next reads, until the file changes: to begin and to end one takes locks from the
+/// system, an eighth of a look-up.
 pub(super) struct Readers {
     lent: Mutex<Lent>,
     returned: Condvar,
+    /// Rises whenever the file has changed.
+    state: AtomicU64,
 }
 
 struct Lent {
@@ -38,7 +46,24 @@ struct Lent {
 
 impl Readers {
     pub fn new(idle: Vec<Reader>) -> Self {
-        Readers { lent: Mutex::new(Lent { idle, closed: false }), returned: Condvar::new() }
+        let lent = Mutex::new(Lent { idle, closed: false });
+        Readers { lent, returned: Condvar::new(), state: AtomicU64::new(0) }
+    }
+
+    /// Answers all parts from one state of the file, not older than what the last change left.
+    pub fn read(&self, parts: Vec<BaseRead>) -> std::result::Result<Vec<BaseAnswer>, StorageError> {
+        let mut reader = self.borrow()?;
+        reader.read(parts, self.state.load(Ordering::Acquire))
+    }
+
+    /// The file is about to change. Idle readers let go of what they see: SQLite's log would have to keep it.
+    pub fn before_change(&self) {
+        self.lent().idle.iter_mut().for_each(Reader::let_go);
+    }
+
+    /// The file has changed, perhaps.
+    pub fn after_change(&self) {
+        self.state.fetch_add(1, Ordering::Release);
     }
 
     fn lent(&self) -> MutexGuard<'_, Lent> {
@@ -46,7 +71,7 @@ impl Readers {
     }
 
     /// One of them; waits while all are in use.
-    pub fn borrow(&self) -> std::result::Result<Borrowed<'_>, StorageError> {
+    fn borrow(&self) -> std::result::Result<Borrowed<'_>, StorageError> {
         let mut lent = self.lent();
         loop {
             if lent.closed {
@@ -69,7 +94,7 @@ impl Readers {
 }
 
 /// A reader in use. Goes back when it is dropped.
-pub(super) struct Borrowed<'a> {
+struct Borrowed<'a> {
     reader: Option<Reader>,
     readers: &'a Readers,
 }
@@ -89,6 +114,9 @@ impl DerefMut for Borrowed<'_> {
 
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
+        if self.sees != Some(self.readers.state.load(Ordering::Acquire)) {
+            self.let_go();
+        }
         let mut lent = self.readers.lent();
         if !lent.closed {
             lent.idle.extend(self.reader.take());
@@ -102,22 +130,33 @@ type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 impl Reader {
     pub fn new(connection: Connection, ends: mpsc::Sender<()>) -> Self {
-        Reader { connection, _ends: ends }
+        Reader { connection, sees: None, _ends: ends }
     }
 
-    /// Answers all parts from one state of the file.
-    pub fn read(&mut self, parts: Vec<BaseRead>) -> std::result::Result<Vec<BaseAnswer>, StorageError> {
-        // A single statement needs no transaction to see one state.
-        if let [BaseRead::IndexRange { .. } | BaseRead::DocumentRange { .. }] = parts[..] {
-            return parts.into_iter().map(|part| self.part(part).map_err(of_sqlite)).collect();
+    fn read(&mut self, parts: Vec<BaseRead>, state: u64) -> std::result::Result<Vec<BaseAnswer>, StorageError> {
+        let answers = self.see(state).and_then(|()| parts.into_iter().map(|part| self.part(part)).collect());
+        if answers.is_err() {
+            self.let_go();
         }
-        let read = || -> Result<Vec<BaseAnswer>> {
-            let transaction = self.connection.unchecked_transaction()?;
-            let answers = parts.into_iter().map(|part| self.part(part)).collect();
-            transaction.finish()?;
-            answers
-        };
-        read().map_err(of_sqlite)
+        answers.map_err(of_sqlite)
+    }
+
+    /// Sees a state of the file, or a newer one.
+    fn see(&mut self, state: u64) -> Result<()> {
+        if self.sees != Some(state) {
+            self.let_go();
+            self.connection.execute_batch("BEGIN")?;
+            self.sees = Some(state);
+        }
+        Ok(())
+    }
+
+    fn let_go(&mut self) {
+        self.sees = None;
+        // Whether it failed is seen at the next read: no transaction begins within another one.
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
     }
 
     fn part(&self, part: BaseRead) -> Result<BaseAnswer> {

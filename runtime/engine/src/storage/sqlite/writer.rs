@@ -1,6 +1,6 @@
 //! The thread that writes: appends to the log, moves parts of it to the base, and forgets what the base has.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use syncline_schema::Timestamp;
@@ -9,6 +9,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Job;
 use super::error::{is_failed_sync, of_sqlite};
+use super::reader::Readers;
 use super::tables::{entry_key, index_end, sum};
 use crate::storage::{BaseEntry, BaseWrites, Checkpoint, LogBatch, Meta, Place, Position, Pruned, StorageError};
 
@@ -28,6 +29,7 @@ static PUT_MANY_ENTRIES: LazyLock<String> =
 /// The connection that writes.
 pub(super) struct Writer {
     connection: Connection,
+    readers: Arc<Readers>,
     /// As the file had it after the last success. `None`: to be read again.
     position: Option<Position>,
     /// The sync of a transaction failed: it counts as undone, but the file may hold it.
@@ -58,14 +60,17 @@ pub(super) fn run(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) {
             None => break,
         }
     }
+    // What they see would have to stay in that log.
+    writer.readers.close();
     if let Err(error) = writer.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
         tracing::warn!(%error, "SQLite's log stays beside the file; the next start takes it in");
     }
 }
 
 impl Writer {
-    pub fn new(connection: Connection) -> Result<Self, StorageError> {
-        let mut writer = Writer { connection, position: None, is_doubtful: false, forgets: true, outcome_bytes: None };
+    pub fn new(connection: Connection, readers: Arc<Readers>) -> Result<Self, StorageError> {
+        let mut writer =
+            Writer { connection, readers, position: None, is_doubtful: false, forgets: true, outcome_bytes: None };
         writer.position()?;
         Ok(writer)
     }
@@ -203,7 +208,10 @@ impl Writer {
             transaction.commit()?;
             Ok(done)
         };
-        match run() {
+        self.readers.before_change();
+        let done = run();
+        self.readers.after_change();
+        match done {
             Ok(done) => {
                 self.position = position;
                 Ok(done)
