@@ -139,7 +139,7 @@ fn only_the_command_line_prints() {
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("schema", vec!["base64", "memchr", "serde", "serde_json", "sha2"]),
-        ("client-protocol", vec!["base64", "serde", "serde_json"]),
+        ("client-protocol", vec!["base64", "itoa", "serde", "serde_json"]),
         ("functions", vec!["futures", "base64", "serde", "serde_json", "syncline-macros", "syncline-schema"]),
         ("functions/macros", vec!["proc-macro2", "quote", "syn"]),
         (

@@ -87,13 +87,7 @@ fn write_timestamp(out: &mut String, ts: Timestamp) {
     debug_assert!(ts <= Timestamp::MAX, "{ts:?} cannot be read by all clients");
     let mut text = [0; TIMESTAMP_CHARS];
     let n_chars = STANDARD.encode_slice(ts.0.to_le_bytes(), &mut text).expect("as many as eight bytes become");
-    push_ascii(out, &text[..n_chars]);
-}
-
-/// Appends ASCII.
-fn push_ascii(out: &mut String, text: &[u8]) {
-    debug_assert!(text.is_ascii());
-    out.extend(text.iter().map(|byte| char::from(*byte)));
+    out.push_str(std::str::from_utf8(&text[..n_chars]).expect("base64 is ASCII"));
 }
 
 /// Reads what [`write_timestamp`] writes; `None` for other text and for what is beyond 2⁶³−1.

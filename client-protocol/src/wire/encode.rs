@@ -1,6 +1,8 @@
 //! Server messages -> JSON text, member by member as `tests/spec/sync-protocol.md` 3 lists them.
 
-use super::{push_ascii, write_string, write_timestamp};
+use itoa::{Buffer, Integer};
+
+use super::{write_string, write_timestamp};
 use crate::message::{
     ActionResponse, AuthError, FailedIdentity, Failure, LogLines, MutationResponse, QueryId, QueryResult,
     ServerMessage, StateModification, StateVersion, Transition, TransitionChunk,
@@ -43,10 +45,7 @@ fn write_transition(transition: &Transition, out: &mut String) {
         }
     }
     match transition.client_clock_skew_ms {
-        Some(skew_ms) => {
-            let member = if skew_ms < 0 { r#"],"clientClockSkew":-"# } else { r#"],"clientClockSkew":"# };
-            write_number(member, skew_ms.unsigned_abs(), out);
-        }
+        Some(skew_ms) => write_number(r#"],"clientClockSkew":"#, skew_ms, out),
         None => out.push_str(r#"],"clientClockSkew":null"#),
     }
     write_number(r#","serverTs":"#, transition.server_ts_ns, out);
@@ -156,46 +155,11 @@ fn write_chunk(chunk: &TransitionChunk, out: &mut String) {
     write_string(out, chunk.text());
     write_number(r#","partNumber":"#, chunk.part_number, out);
     write_number(r#","totalParts":"#, chunk.total_parts, out);
-    write_number(r#","transitionId":""#, chunk.whole.len() as u64, out);
+    write_number(r#","transitionId":""#, chunk.whole.len(), out);
     out.push_str(r#""}"#);
 }
 
-fn write_number(member: &str, number: impl Into<u64>, out: &mut String) {
-    const DIGITS_MAX: usize = 20;
+fn write_number(member: &str, number: impl Integer, out: &mut String) {
     out.push_str(member);
-    let (mut digits, mut first, mut rest) = ([0; DIGITS_MAX], DIGITS_MAX, number.into());
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return push_ascii(out, &digits[first..]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn check_number(number: u64) {
-        let mut out = String::new();
-        write_number("n", number, &mut out);
-        assert_eq!(out, format!("n{number}"));
-    }
-
-    #[test]
-    fn the_least_and_the_greatest_number_are_written() {
-        check_number(0);
-        check_number(u64::MAX);
-    }
-
-    proptest! {
-        #[test]
-        fn numbers_are_written_in_decimal(number: u64, shift in 0..64_u32) {
-            check_number(number >> shift);
-        }
-    }
+    out.push_str(Buffer::new().format(number));
 }
