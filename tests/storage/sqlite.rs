@@ -101,8 +101,10 @@ async fn a_document_that_is_not_what_was_written_is_not_served() {
     let (id, writes) = a_document("hello");
     storage.write_base(writes).await.unwrap();
     read(&storage, id).await.unwrap();
+    storage.close().await.unwrap();
     let shell = Connection::open(&path).unwrap();
     shell.execute("UPDATE documents SET json = replace(json, 'hello', 'hallo')", []).unwrap();
+    let storage = open(&path).unwrap();
     let error = read(&storage, id).await.unwrap_err();
     assert!(matches!(&error, StorageError::Corrupt { .. }) && error.to_string().contains(&id.to_string()), "{error}");
 }
