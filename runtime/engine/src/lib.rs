@@ -62,8 +62,8 @@ pub use ports::{Clock, OnProgress, Ports, Progress, Random, Spawn, Timer};
 pub use reads::{ReadSet, Touched};
 pub use storage::{
     BaseAnswer, BaseEntry, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, Fault, LogBatch,
-    MemoryStorage, Meta, OutcomeGroup, Place, Position, Pruned, SqliteOptions, SqliteStorage, Storage, StorageError,
-    StorageFuture,
+    MemoryStorage, Meta, OutcomeGroup, Position, Pruned, RowNumber, SqliteOptions, SqliteStorage, Storage,
+    StorageError, StorageFuture,
 };
 pub use subscriptions::Subscriptions;
 pub use transaction::Transaction;

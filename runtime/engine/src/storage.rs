@@ -145,9 +145,9 @@ impl Deref for BaseKey {
     }
 }
 
-/// Where a storage has a document, in words of its own: a hint, good until the document is removed.
+/// The row in which a storage has a document: a hint, good until the document is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place(pub i64);
+pub struct RowNumber(pub i64);
 
 /// A row of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,8 +156,8 @@ pub struct BaseRow {
     pub key: BaseKey,
     /// The document's stored text. `None` when the base holds the entry but not the document: a checkpoint is under way.
     pub json: Option<Arc<str>>,
-    /// Where the document is, if the storage tells.
-    pub place: Option<Place>,
+    /// The row of the document, if the storage tells.
+    pub place: Option<RowNumber>,
 }
 
 /// The answer to a [`BaseRead`].
@@ -196,7 +196,7 @@ pub struct BaseEntry {
     /// Its key, with the document's id.
     pub key: BaseKey,
     /// Where the document is, when a [`BaseRow`] has told; the storage looks for it otherwise.
-    pub place: Option<Place>,
+    pub place: Option<RowNumber>,
 }
 
 /// A part of a checkpoint. What exists is replaced, what is removed need not exist.

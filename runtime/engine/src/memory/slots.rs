@@ -178,12 +178,7 @@ impl<V> InPlaces<V> {
 
 impl<V> Slots<IdKey, V> for InPlaces<V> {
     fn find(&self, key: &IdKey, hint: Place) -> Option<(&Slot<V>, Place)> {
-        if let Some((held, slot)) = self.places.get(hint)
-            && held == key
-        {
-            return Some((slot, hint));
-        }
-        let place = *self.order.get(key)?;
+        let place = self.place(key, hint)?;
         self.places.get(place).map(|(_, slot)| (slot, place))
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::error::of_sqlite;
 use super::tables::{INDEX_BYTES, entry_key, index_end, sum};
 use crate::commit::{IndexId, RequestKey};
-use crate::storage::{BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, Place, StorageError};
+use crate::storage::{BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, RowNumber, StorageError};
 
 /// A connection that reads.
 pub(super) struct Reader {
@@ -179,10 +179,10 @@ impl Reader {
         Ok(BaseAnswer::Documents(found.map(|found| Ok(found?.map(|(json, _)| json))).collect::<Result<_>>()?))
     }
 
-    fn document(&self, table: TableNumber, id: InternalId) -> Result<Option<(Arc<str>, Place)>> {
+    fn document(&self, table: TableNumber, id: InternalId) -> Result<Option<(Arc<str>, RowNumber)>> {
         let sql = "SELECT sum, json, row FROM documents WHERE table_number = ?1 AND id = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found = |row: &Row<'_>| Ok((json(row, 0, table, id)?, Place(row.get(2)?)));
+        let found = |row: &Row<'_>| Ok((json(row, 0, table, id)?, RowNumber(row.get(2)?)));
         statement.query_row(params![table.0, &id.0[..]], found).optional()
     }
 
@@ -204,7 +204,7 @@ impl Reader {
         while let Some(row) = rows.next()? {
             let id = InternalId(row.get(0)?);
             let json = Some(json(row, 1, table, id)?);
-            found.push(BaseRow { key: BaseKey::new(&[], id), json, place: Some(Place(row.get(3)?)) });
+            found.push(BaseRow { key: BaseKey::new(&[], id), json, place: Some(RowNumber(row.get(3)?)) });
         }
         Ok(BaseAnswer::Rows(found))
     }
@@ -236,7 +236,7 @@ impl Reader {
         let key = key.ok_or_else(|| damaged(0, "an index entry is too short".to_owned()))?;
         let id = key.id();
         let found = match row.get_ref(1)?.as_blob_or_null()? {
-            Some(found) if found == id.0 => Some((json(row, 2, table, id)?, Place(row.get(4)?))),
+            Some(found) if found == id.0 => Some((json(row, 2, table, id)?, RowNumber(row.get(4)?))),
             _ => self.document(table, id)?,
         };
         let (json, place) = found.unzip();

@@ -11,7 +11,7 @@ use super::Job;
 use super::error::{is_failed_sync, of_sqlite};
 use super::reader::Readers;
 use super::tables::{entry_key, index_end, sum};
-use crate::storage::{BaseEntry, BaseWrites, Checkpoint, LogBatch, Meta, Place, Position, Pruned, StorageError};
+use crate::storage::{BaseEntry, BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, RowNumber, StorageError};
 
 /// Batches of the log that the base has and that are forgotten along with an append, a number: more than come in, so
 /// that they run out, and few, so that the append hardly takes longer.
@@ -268,13 +268,13 @@ fn put_entries(transaction: &Transaction<'_>, entries: &[BaseEntry]) -> Result<(
         if some.len() == MANY_ENTRIES && some.iter().all(|entry| entry.place.is_some()) {
             for (n, BaseEntry { index, key, place }) in some.iter().enumerate() {
                 put_many.raw_bind_parameter(2 * n + 1, &entry_key(*index, key)[..])?;
-                put_many.raw_bind_parameter(2 * n + 2, place.map(|Place(row)| row))?;
+                put_many.raw_bind_parameter(2 * n + 2, place.map(|RowNumber(row)| row))?;
             }
             put_many.raw_execute()?;
             continue;
         }
         for BaseEntry { index, key, place } in some {
-            let place = place.map(|Place(row)| row);
+            let place = place.map(|RowNumber(row)| row);
             put.execute(params![&entry_key(*index, key)[..], place, index.table.0, &key.id().0[..]])?;
         }
     }
