@@ -192,11 +192,9 @@ impl Transaction {
                         merge.note(entry);
                         (key.shared(), *entry, None)
                     }
-                    Seen::Base(row) => {
-                        (&row.key, Entry { id: row.id, place: Place::UNKNOWN }, Some(row.stored.as_ref()))
-                    }
+                    Seen::Base(row) => (&row.key, Entry { id: row.id, place: Place::UNKNOWN }, row.stored.as_ref()),
                 };
-                let read = || read.flatten().map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
+                let read = || read.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
                 merge.visit(key, entry.id, |missing| {
                     Some((Some(Cow::Borrowed(key)), self.document_of_entry(&space, entry, read, missing)?))
                 })
