@@ -122,7 +122,7 @@ async fn in_order(storage: &SqliteStorage, table: u32, index: u32) -> Vec<(Inter
     let range = BaseRange { start: vec![], end: None, order: Order::Asc, limit: 99 };
     let answers = storage.read(vec![BaseRead::IndexRange { index, range }]).await.unwrap();
     let [BaseAnswer::Rows(rows)] = &answers[..] else { panic!("{answers:?}") };
-    assert!(rows.iter().all(|row| row.place.is_some()), "each is found in its row");
+    assert!(rows.iter().all(|row| row.row.is_some()), "each is found in its row");
     rows.iter().map(|row| (row.key.id(), row.json.as_deref().unwrap().to_owned())).collect()
 }
 

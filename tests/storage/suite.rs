@@ -192,7 +192,7 @@ fn key(n: u8) -> BaseKey {
 }
 
 fn entry(index: IndexId, n: u8) -> BaseEntry {
-    BaseEntry { index, key: key(n), place: None }
+    BaseEntry { index, key: key(n), row: None }
 }
 
 pub async fn entries_are_read_in_ranges_with_their_documents(place: Place) {
@@ -205,7 +205,7 @@ pub async fn entries_are_read_in_ranges_with_their_documents(place: Place) {
     storage.write_base(writes).await.unwrap();
     let index_range = |range| BaseRead::IndexRange { index: INDEX, range };
     let found = rows(&*storage, index_range, range(&[4], Some(&[5]), Order::Asc, 9)).await;
-    assert_eq!(found, [BaseRow { key: key(4), json: None, place: None }], "its document is not there");
+    assert_eq!(found, [BaseRow { key: key(4), json: None, row: None }], "its document is not there");
     let writes = BaseWrites { entries_removed: vec![(INDEX, key(4)), (INDEX, key(7))], ..BaseWrites::default() };
     storage.write_base(writes).await.unwrap();
     check_ranges(&*storage, index_range).await;
@@ -243,11 +243,11 @@ pub async fn an_entry_with_a_place_leads_there(place: Place) {
     storage.write_base(BaseWrites { documents, ..BaseWrites::default() }).await.unwrap();
     let documents = |range| BaseRead::DocumentRange { table: TABLE, range };
     let found = rows(&*storage, documents, range(&[], None, Order::Asc, 9)).await;
-    let entries = found.iter().map(|row| BaseEntry { place: row.place, ..entry(INDEX, row.key.id().0[0]) }).collect();
+    let entries = found.iter().map(|row| BaseEntry { row: row.row, ..entry(INDEX, row.key.id().0[0]) }).collect();
     storage.write_base(BaseWrites { entries, ..BaseWrites::default() }).await.unwrap();
     let entries = |range| BaseRead::IndexRange { index: INDEX, range };
     let through = rows(&*storage, entries, range(&[], None, Order::Asc, 9)).await;
-    let texts = |rows: Vec<BaseRow>| rows.into_iter().map(|row| (row.json, row.place)).collect::<Vec<_>>();
+    let texts = |rows: Vec<BaseRow>| rows.into_iter().map(|row| (row.json, row.row)).collect::<Vec<_>>();
     assert_eq!(texts(through), texts(found));
 }
 

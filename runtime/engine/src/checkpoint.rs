@@ -175,7 +175,7 @@ fn entry_writes(
         let key = base_key::to_base(table.number, key.shared());
         let key = key.ok_or_else(|| StorageError::Corrupt { what: "an index key ends with no id".to_owned() })?;
         match version.value {
-            Some(_) => writes.entries.push(BaseEntry { index, key, place: None }),
+            Some(_) => writes.entries.push(BaseEntry { index, key, row: None }),
             None => writes.entries_removed.push((index, key)),
         }
     }

@@ -157,7 +157,7 @@ pub struct BaseRow {
     /// The document's stored text. `None` when the base holds the entry but not the document: a checkpoint is under way.
     pub json: Option<Arc<str>>,
     /// The row of the document, if the storage tells.
-    pub place: Option<RowNumber>,
+    pub row: Option<RowNumber>,
 }
 
 /// The answer to a [`BaseRead`].
@@ -195,8 +195,8 @@ pub struct BaseEntry {
     pub index: IndexId,
     /// Its key, with the document's id.
     pub key: BaseKey,
-    /// Where the document is, when a [`BaseRow`] has told; the storage looks for it otherwise.
-    pub place: Option<RowNumber>,
+    /// The row of the document, when a [`BaseRow`] has told; the storage looks for it otherwise.
+    pub row: Option<RowNumber>,
 }
 
 /// A part of a checkpoint. What exists is replaced, what is removed need not exist.

@@ -262,7 +262,7 @@ impl Run {
         let table = work.table.number;
         let definitions: Vec<IndexDefinition> = work.build.iter().map(|index| index.definition.clone()).collect();
         let mut fields = IndexedFields::new(&definitions);
-        for BaseRow { key, json, place } in rows {
+        for BaseRow { key, json, row } in rows {
             let id = key.id();
             let corrupt = |what: &dyn fmt::Display| {
                 let document = DocumentId { table, internal: id };
@@ -277,7 +277,7 @@ impl Run {
                 write_key(Some(&Value::Float64(created)), key);
                 let key = BaseKey::new(key, id);
                 self.bytes += size_of::<BaseEntry>() + key.len();
-                self.entries.push(BaseEntry { index, key, place: *place });
+                self.entries.push(BaseEntry { index, key, row: *row });
             });
             read.map_err(|error| corrupt(&error))?;
         }

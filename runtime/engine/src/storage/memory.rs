@@ -250,11 +250,7 @@ impl Disk {
         };
         let rows = self.documents.range((lower, upper));
         cut(
-            rows.map(|(id, json)| BaseRow {
-                key: BaseKey::new(&[], id.internal),
-                json: Some(json.clone()),
-                place: None,
-            }),
+            rows.map(|(id, json)| BaseRow { key: BaseKey::new(&[], id.internal), json: Some(json.clone()), row: None }),
             range,
         )
     }
@@ -268,7 +264,7 @@ impl Disk {
         let rows = self.entries.range((index, Arc::from(&range.start[..]))..upper);
         let rows = rows.map(|(_, key)| {
             let json = self.documents.get(&DocumentId { table: index.table, internal: key.id() }).cloned();
-            BaseRow { key: key.clone(), json, place: None }
+            BaseRow { key: key.clone(), json, row: None }
         });
         cut(rows, range)
     }

@@ -204,7 +204,7 @@ impl Reader {
         while let Some(row) = rows.next()? {
             let id = InternalId(row.get(0)?);
             let json = Some(json(row, 1, table, id)?);
-            found.push(BaseRow { key: BaseKey::new(&[], id), json, place: Some(RowNumber(row.get(3)?)) });
+            found.push(BaseRow { key: BaseKey::new(&[], id), json, row: Some(RowNumber(row.get(3)?)) });
         }
         Ok(BaseAnswer::Rows(found))
     }
@@ -239,8 +239,8 @@ impl Reader {
             Some(found) if found == id.0 => Some((json(row, 2, table, id)?, RowNumber(row.get(4)?))),
             _ => self.document(table, id)?,
         };
-        let (json, place) = found.unzip();
-        Ok(BaseRow { key, json, place })
+        let (json, row) = found.unzip();
+        Ok(BaseRow { key, json, row })
     }
 
     fn outcomes(&self, key: &RequestKey) -> Result<BaseAnswer> {

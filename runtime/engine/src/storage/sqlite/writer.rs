@@ -258,24 +258,24 @@ fn write_parts(transaction: &Transaction<'_>, writes: &BaseWrites) -> Result<usi
     transaction.prepare_cached(sql)?.execute(params![&entry_key(index, &[])[..], &index_end(index)[..], n_max])
 }
 
-/// Those of a new index come many at once, in their order and with their places.
+/// Those of a new index come many at once, in their order and with their rows.
 fn put_entries(transaction: &Transaction<'_>, entries: &[BaseEntry]) -> Result<(), rusqlite::Error> {
     let sql = "INSERT OR REPLACE INTO entries \
                VALUES (?1, coalesce(?2, (SELECT row FROM documents WHERE table_number = ?3 AND id = ?4)))";
     let mut put = transaction.prepare_cached(sql)?;
     let mut put_many = transaction.prepare_cached(&PUT_MANY_ENTRIES)?;
     for some in entries.chunks(MANY_ENTRIES) {
-        if some.len() == MANY_ENTRIES && some.iter().all(|entry| entry.place.is_some()) {
-            for (n, BaseEntry { index, key, place }) in some.iter().enumerate() {
+        if some.len() == MANY_ENTRIES && some.iter().all(|entry| entry.row.is_some()) {
+            for (n, BaseEntry { index, key, row }) in some.iter().enumerate() {
                 put_many.raw_bind_parameter(2 * n + 1, &entry_key(*index, key)[..])?;
-                put_many.raw_bind_parameter(2 * n + 2, place.map(|RowNumber(row)| row))?;
+                put_many.raw_bind_parameter(2 * n + 2, row.map(|RowNumber(n)| n))?;
             }
             put_many.raw_execute()?;
             continue;
         }
-        for BaseEntry { index, key, place } in some {
-            let place = place.map(|RowNumber(row)| row);
-            put.execute(params![&entry_key(*index, key)[..], place, index.table.0, &key.id().0[..]])?;
+        for BaseEntry { index, key, row } in some {
+            let row = row.map(|RowNumber(n)| n);
+            put.execute(params![&entry_key(*index, key)[..], row, index.table.0, &key.id().0[..]])?;
         }
     }
     Ok(())
