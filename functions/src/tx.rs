@@ -138,7 +138,8 @@ pub struct Scan<'a> {
 pub struct Batch {
     /// In order.
     pub documents: Vec<Document>,
-    /// The index keys of the documents, when the scan asked for all; otherwise that of the last one, if there is one.
+    /// The index keys of the documents, when the scan asked for all; otherwise that of the last one, unless nothing
+    /// follows it.
     pub keys: Vec<Arc<[u8]>>,
     /// Whether the range (or `until`) was reached: nothing follows.
     pub done: bool,

@@ -13,7 +13,7 @@ use syncline_schema::{InternalId, Timestamp};
 
 use super::residency::Residency;
 use super::slots::{Beside, InPlaces, Place, Slots};
-use crate::key::{Key, KeyLike};
+use crate::key::{Key, KeyLike, Probe};
 
 /// What orders a keyspace: ids of documents, or keys of an index.
 pub(crate) trait SpaceKey: Ord + Clone {
@@ -27,6 +27,9 @@ pub(crate) trait SpaceKey: Ord + Clone {
 
     /// The key as bytes.
     fn bytes(&self) -> Self::Bytes<'_>;
+
+    /// Whether it stands before other bytes.
+    fn is_before(&self, other: &Probe<'_>) -> bool;
 
     /// The entries from a key on. Where to stop is found on the way: a map looks for both ends of a range first, and
     /// most ranges hold a handful.
@@ -42,6 +45,11 @@ impl SpaceKey for Key {
 
     fn bytes(&self) -> &[u8] {
         KeyLike::bytes(self)
+    }
+
+    fn is_before(&self, other: &Probe<'_>) -> bool {
+        let key: &dyn KeyLike = self;
+        *key < *(other as &dyn KeyLike)
     }
 
     fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V> {
@@ -79,6 +87,10 @@ impl SpaceKey for IdKey {
 
     fn bytes(&self) -> [u8; 16] {
         self.0.to_be_bytes()
+    }
+
+    fn is_before(&self, other: &Probe<'_>) -> bool {
+        self.bytes()[..] < *other.bytes()
     }
 
     fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V> {

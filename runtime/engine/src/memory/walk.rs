@@ -8,6 +8,7 @@ use syncline_schema::Timestamp;
 
 use super::beneath::{Beneath, Row};
 use super::keyspace::{Keyspace, Slot, SpaceKey, Version, Weigh};
+use crate::key::Probe;
 
 /// Where a walk ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -118,12 +119,14 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
 
     /// The slots in an interval, in order.
     fn slots_in<'a>(&'a self, from: &[u8], to: Option<&[u8]>) -> impl Iterator<Item = (&'a K, &'a Slot<V>)> {
-        self.slots_from(from).take_while(move |(key, _)| to.is_none_or(|to| key.bytes().as_ref() < to))
+        let to = to.map(Probe::new);
+        self.slots_from(from).take_while(move |(key, _)| to.is_none_or(|to| key.is_before(&to)))
     }
 
     /// The slots in an interval, last first.
     fn slots_back<'a>(&'a self, from: &[u8], to: Option<&[u8]>) -> impl Iterator<Item = (&'a K, &'a Slot<V>)> {
-        self.slots_before(to).take_while(move |(key, _)| key.bytes().as_ref() >= from)
+        let from = Probe::new(from);
+        self.slots_before(to).take_while(move |(key, _)| !key.is_before(&from))
     }
 
     /// What a snapshot sees where all rows of the base are at hand: memory's versions, and those rows where it has none.

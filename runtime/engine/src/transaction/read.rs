@@ -1,6 +1,7 @@
 //! Reading: from memory at once where it is complete, else from the base, which memory then knows.
 
 use std::borrow::Cow;
+use std::hint::black_box;
 use std::iter::Peekable;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::{Transaction, TxState, range};
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
 use crate::load::Loading;
-use crate::memory::{Beneath, Entry, Gap, Known, Place, Seen, Stored, TableSpace, Walk};
+use crate::memory::{Beneath, Entry, Gap, Known, Place, Row, Seen, Stored, TableSpace, Walk};
 use crate::storage::StorageError;
 use crate::writes::{Write, Writes};
 
@@ -28,6 +29,19 @@ struct Step {
     limit: usize,
     /// Whether the key of each row is wanted, or the last one's alone.
     keys: bool,
+}
+
+/// So many index entries are followed to their documents together.
+const TOGETHER: usize = 16;
+
+type Together<T> = SmallVec<[T; TOGETHER]>;
+
+/// An entry of an index that a walk came to.
+struct EntrySeen<'a> {
+    key: &'a Arc<[u8]>,
+    entry: Entry,
+    /// Where it came from, unless that is memory.
+    row: Option<&'a Row>,
 }
 
 /// Documents on their way to the caller, and how much they are.
@@ -186,43 +200,72 @@ impl Transaction {
                 merge.visit(&id.0, id, |_| Some((None, stored?)))
             })
         } else if let Some(index) = space.index(step.index.index) {
-            index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
-                let (key, entry, read) = match seen {
-                    Seen::Memory(key, entry) => {
-                        merge.note(entry);
-                        (key.shared(), *entry, None)
+            let mut together = Together::new();
+            let n_together = step.limit.min(TOGETHER);
+            let walk = index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
+                together.push(match seen {
+                    Seen::Memory(key, entry) => EntrySeen { key: key.shared(), entry: *entry, row: None },
+                    Seen::Base(row) => {
+                        let entry = Entry { id: row.id, place: Place::UNKNOWN };
+                        EntrySeen { key: &row.key, entry, row: Some(row) }
                     }
-                    Seen::Base(row) => (&row.key, Entry { id: row.id, place: Place::UNKNOWN }, row.stored.as_ref()),
-                };
-                let read = || read.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
-                merge.visit(key, entry.id, |missing| {
-                    Some((Some(Cow::Borrowed(key)), self.document_of_entry(&space, entry, read, missing)?))
-                })
-            })
+                });
+                if together.len() < n_together {
+                    ControlFlow::Continue(())
+                } else {
+                    self.visit_entries(&space, &mut together, beneath, &mut merge)
+                }
+            });
+            match self.visit_entries(&space, &mut together, beneath, &mut merge) {
+                ControlFlow::Continue(()) => walk,
+                ControlFlow::Break(()) => Walk::Stopped,
+            }
         } else {
             Walk::Ended
         };
         merge.end(walk)
     }
 
-    /// The document that an index entry leads to, or what was `read` of it beneath memory; `None` when both lack it,
-    /// which is noted.
-    fn document_of_entry<'a>(
+    /// Adds the rows of index entries, and forgets these.
+    ///
+    /// What they lead to lies all over memory. It is asked for before any of it is needed, so that the processor
+    /// fetches all of it at once and not one after the other.
+    fn visit_entries<'a>(
         &self,
         space: &'a TableSpace,
-        Entry { id, place }: Entry,
-        read: impl FnOnce() -> Option<Option<&'a Stored>>,
-        missing: &mut Vec<InternalId>,
-    ) -> Option<&'a Stored> {
-        match space.documents.get(&id.into(), place, self.snapshot) {
-            Known::Present(stored, _) => Some(stored),
-            // An entry without its document: only in a damaged base.
-            Known::Absent => None,
-            Known::Unknown => read().unwrap_or_else(|| {
-                missing.push(id);
-                None
-            }),
+        entries: &mut Together<EntrySeen<'a>>,
+        beneath: Option<&'a Beneath>,
+        merge: &mut Merge<'a>,
+    ) -> ControlFlow<()> {
+        let find = |entry: &Entry| space.documents.get(&entry.id.into(), entry.place, self.snapshot);
+        let found: Together<Known<'a, Stored>> = entries.iter().map(|seen| find(&seen.entry)).collect();
+        for known in &found {
+            if let Known::Present(stored, _) = known {
+                black_box((stored.json.as_bytes().first(), stored.json.as_bytes().last()));
+            }
         }
+        for (EntrySeen { key, entry, row }, known) in entries.drain(..).zip(found) {
+            if row.is_none() {
+                merge.note(&entry);
+            }
+            merge.visit(key, entry.id, |missing| {
+                let stored = match known {
+                    Known::Present(stored, _) => stored,
+                    // An entry without its document: only in a damaged base.
+                    Known::Absent => return None,
+                    Known::Unknown => {
+                        let stored = row.and_then(|row| row.stored.as_ref());
+                        let read = stored.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
+                        if read.is_none() {
+                            missing.push(entry.id);
+                        }
+                        read??
+                    }
+                };
+                Some((Some(Cow::Borrowed(key)), stored))
+            })?;
+        }
+        ControlFlow::Continue(())
     }
 
     /// Notes what was read, counts it and hands it out.
@@ -398,14 +441,14 @@ impl<'a> Merge<'a> {
         };
         let Rows { batch, key_bytes, .. } = &mut self.rows;
         batch.done = done;
-        if let Some((key, last)) = self.last_key.zip(batch.documents.last()) {
+        if !done && let Some((key, last)) = self.last_key.zip(batch.documents.last()) {
             batch.keys.push(self.step.row_key(key, last.id));
         }
         if self.step.is_by_id()
-            && let Some(key) = batch.keys.last()
+            && let Some(first) = batch.documents.first()
         {
             // All ids of a table are as long.
-            *key_bytes = (batch.documents.len() * key.len()) as u64;
+            *key_bytes = (batch.documents.len() * by_id_key(&first.id).len()) as u64;
         }
         if self.missing.is_empty() { Attempt::Complete(self.rows) } else { Attempt::Missing(self.missing) }
     }
