@@ -80,7 +80,7 @@ async fn a_store_of_a_newer_version_is_refused() {
     let path = folder.path().join("store.db");
     closed(&path).await;
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 3 }));
+    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 4 }));
 }
 
 fn a_document(text: &str) -> (DocumentId, BaseWrites) {
@@ -128,8 +128,12 @@ async fn in_order(storage: &SqliteStorage, table: u32, index: u32) -> Vec<(Inter
 
 const N_OLD: usize = 5;
 
+/// Batches of its log, of which the base has the first.
+const OLD_LOG: &str = "INSERT INTO log SELECT base + n, batch FROM position, \
+    (SELECT 0 AS n, x'0000' AS batch UNION VALUES (5, x'0505'), (9, x'0909'));";
+
 async fn check_older(path: &Path, change: &str) {
-    older_file(path, change);
+    older_file(path, &format!("{OLD_LOG}{change}"));
     let told = RefCell::new(Vec::new());
     let sink = |progress: &Progress| told.borrow_mut().push((progress.work, progress.of.clone(), progress.done));
     let storage = SqliteStorage::open_and_tell(path, &SqliteOptions::default(), &sink).unwrap();
@@ -143,6 +147,12 @@ async fn check_older(path: &Path, change: &str) {
         assert_eq!(read(&storage, id).await.unwrap(), [BaseAnswer::Documents(vec![Some(json.as_str().into())])]);
         assert!(json.contains(&format!(r#""_id":"{id}""#)), "{json}");
     }
+    // The log is there from the base on.
+    let base = storage.position().await.unwrap().base;
+    let logged: Vec<_> = storage.log_after(base, usize::MAX).await.unwrap();
+    let expected = [5, 9].map(|n| LogBatch { ts: Timestamp(base.0 + n), bytes: vec![n as u8; 2] });
+    assert_eq!(logged, expected);
+    assert_eq!(storage.position().await.unwrap().head, expected[1].ts);
     // The application's index is on a number that falls.
     let mut by_number = in_order(&storage, 10_002, 2).await;
     by_number.reverse();
@@ -151,6 +161,7 @@ async fn check_older(path: &Path, change: &str) {
     Connection::open(path).unwrap().execute_batch("VACUUM").unwrap();
     let storage = open(path).unwrap();
     assert_eq!(in_order(&storage, 10_002, 1).await, by_creation);
+    assert_eq!(storage.log_after(base, usize::MAX).await.unwrap(), expected);
     storage.close().await.unwrap();
 }
 
@@ -193,25 +204,55 @@ async fn an_older_store_that_cannot_be_brought_up_to_date_stays_as_it_is() {
     closed(&path).await;
 }
 
-#[tokio::test]
-async fn a_damaged_file_is_noticed_where_it_is_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.db");
-    let storage = open(&path).unwrap();
+async fn filled(path: &Path) -> SqliteStorage {
+    let storage = open(path).unwrap();
     for n in 1..200 {
         let batch = LogBatch { ts: Timestamp(n), bytes: vec![7; 2000] };
         storage.append(Timestamp(n - 1), batch).await.unwrap();
     }
+    storage
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_noticed_where_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    filled(&path).await.close().await.unwrap();
+    for name in ["store.db", "store.db-log0"] {
+        let damaged = folder.path().join(name);
+        let good = std::fs::read(&damaged).unwrap();
+        let mut bytes = good.clone();
+        // All but the beginning of it: its head stays readable.
+        bytes[4096..50_000.min(good.len())].fill(0xa5);
+        std::fs::write(&damaged, bytes).unwrap();
+        let error = open(&path).err().unwrap();
+        assert!(matches!(error, StorageError::Corrupt { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("{}: ", damaged.display())), "{error}");
+        std::fs::write(&damaged, good).unwrap();
+    }
+    assert_eq!(open(&path).unwrap().position().await.unwrap().head, Timestamp(199));
+}
+
+#[tokio::test]
+async fn a_store_that_stopped_is_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let storage = filled(&path).await;
+    let end = Checkpoint { base: Some(Timestamp(199)), ..Checkpoint::default() };
+    storage.finish_checkpoint(end).await.unwrap();
     storage.close().await.unwrap();
-    let mut bytes = std::fs::read(&path).unwrap();
-    // All pages but the first: the head of the file stays readable.
-    bytes[4096..].fill(0xa5);
-    std::fs::write(&path, bytes).unwrap();
-    let found = match open(&path) {
-        Err(error) => error,
-        Ok(storage) => storage.log_after(Timestamp(0), 1 << 20).await.unwrap_err(),
-    };
-    assert!(matches!(found, StorageError::Corrupt { .. }), "{found}");
+    let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["store.db", "store.db.lock"]);
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    let storage = open(&copy).unwrap();
+    storage.append(Timestamp(199), LogBatch { ts: Timestamp(200), bytes: vec![1] }).await.unwrap();
+    storage.close().await.unwrap();
+    // Its log is not there: what was appended would be missing.
+    std::fs::rename(&copy, folder.path().join("moved.db")).unwrap();
+    let error = open(&folder.path().join("moved.db")).err().unwrap();
+    assert!(error.to_string().contains("moved.db-log0: this part of its log is not there"), "{error}");
 }
 
 /// A reader that has read and waits keeps nothing of SQLite's log from being used anew.
@@ -221,10 +262,9 @@ async fn the_log_of_sqlite_stays_short_while_others_read() {
     let path = folder.path().join("store.db");
     let options = SqliteOptions { wal_pages_max: 50, ..SqliteOptions::default() };
     let storage = SqliteStorage::open(&path, &options).unwrap();
-    let (id, writes) = a_document("hello");
-    storage.write_base(writes).await.unwrap();
     for n in 1..=300 {
-        storage.append(Timestamp(n - 1), LogBatch { ts: Timestamp(n), bytes: vec![7; 20_000] }).await.unwrap();
+        let (id, writes) = a_document(&n.to_string().repeat(8_000));
+        storage.write_base(writes).await.unwrap();
         read(&storage, id).await.unwrap();
     }
     let log = std::fs::metadata(folder.path().join("store.db-wal")).unwrap().len();

@@ -11,10 +11,12 @@
 //!
 //! The engine owns the order of things; a storage has no opinion about what the bytes of a batch mean.
 
+mod log_files;
 mod memory;
 mod sqlite;
 
 use std::fmt;
+use std::io;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
@@ -371,16 +373,26 @@ impl fmt::Display for StorageError {
 }
 
 impl StorageError {
-    /// The same, and of which file.
+    /// The same, and of which file, unless it names that one or one beside it.
     fn of(mut self, file: &Path) -> Self {
+        let file = file.display().to_string();
         match &mut self {
             StorageError::Busy { what }
             | StorageError::ReadOnly { what }
             | StorageError::Full { what }
             | StorageError::Corrupt { what }
-            | StorageError::Io { what } => *what = format!("{}: {what}", file.display()),
+            | StorageError::Io { what }
+                if !what.starts_with(&file) =>
+            {
+                *what = format!("{file}: {what}");
+            }
             // They name it, or are not about it.
-            StorageError::HeadMoved { .. }
+            StorageError::Busy { .. }
+            | StorageError::ReadOnly { .. }
+            | StorageError::Full { .. }
+            | StorageError::Corrupt { .. }
+            | StorageError::Io { .. }
+            | StorageError::HeadMoved { .. }
             | StorageError::Locked { .. }
             | StorageError::Version { .. }
             | StorageError::Closed => {}
@@ -390,3 +402,13 @@ impl StorageError {
 }
 
 impl std::error::Error for StorageError {}
+
+/// What the system says of a file.
+fn of_file(path: &Path, error: &io::Error) -> StorageError {
+    let what = format!("{}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => StorageError::ReadOnly { what },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Full { what },
+        _ => StorageError::Io { what },
+    }
+}

@@ -1,8 +1,9 @@
-//! SQLite as a storage: one file, written by a thread of its own, read by whoever asks, so that reads never wait for a
-//! sync.
+//! SQLite as a storage: the base is one file, written by a thread of its own, read by whoever asks, so that reads never
+//! wait for a sync. The log is [beside it](super::log_files): an append is one write and one sync, takes no lock, and
+//! leaves what readers have in their caches. A server that has stopped leaves the one file.
 //!
-//! The file is in WAL mode and every append is synced. One server at a time may have it open, which a lock on a file
-//! beside it makes sure of; the `sqlite3` shell can read it meanwhile (`SELECT * FROM browse`).
+//! The file is in WAL mode. One server at a time may have it open, which a lock on a file beside it makes sure of; the
+//! `sqlite3` shell can read it meanwhile (`SELECT * FROM browse`).
 
 mod error;
 mod reader;
@@ -23,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     BaseAnswer, BaseRead, BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, Storage, StorageError,
-    StorageFuture,
+    StorageFuture, of_file,
 };
 use crate::ports::Progress;
 use reader::{Reader, Readers};
@@ -41,7 +42,8 @@ pub struct SqliteOptions {
     /// Pages of the write-ahead log after which SQLite moves it to the file, a number. Default 4,000: 16 MB.
     /// Source: ours; more grows that log, fewer sync the file more often.
     pub wal_pages_max: u32,
-    /// The greatest size of the file, bytes; beyond it the store is full. Default: no bound but the disk's. Source: ours; P7.
+    /// The greatest size of the file, and of each of the log's, bytes; beyond it the store is full. Default: no bound but
+    /// the disk's. Source: ours; P7.
     pub file_bytes_max: Option<u64>,
 }
 
@@ -105,13 +107,14 @@ impl SqliteStorage {
         lock: File,
         on_progress: &dyn Fn(&Progress),
     ) -> Result<Self, StorageError> {
-        let connection = tables::open_for_writing(path, options, on_progress)?;
+        let (connection, log) = tables::open_for_writing(path, options, on_progress)?;
         let (write, write_jobs) = mpsc::channel(options.queue_max.max(1));
         let (ends, ended) = mpsc::channel(1);
         let reader = |_| Ok(Reader::new(tables::open_for_reading(path, options)?, ends.clone()));
         let readers = (0..options.n_readers.max(1)).map(reader).collect::<Result<_, StorageError>>()?;
         let readers = Arc::new(Readers::new(readers));
-        let writer = Writer::new(connection, readers.clone())?;
+        let path: Arc<Path> = path.into();
+        let writer = Writer::new(connection, log, path.clone(), readers.clone());
         start("sqlite writer", move || {
             writer::run(writer, write_jobs);
             // Others may open it once this thread has ended, and not before.
@@ -120,7 +123,7 @@ impl SqliteStorage {
         })?;
         let cache_bytes_max = options.page_cache_bytes.saturating_mul(options.n_readers.max(1) + 1);
         let threads = Mutex::new(Some(Threads { write, ended }));
-        Ok(SqliteStorage { path: path.into(), threads, readers, cache_bytes_max })
+        Ok(SqliteStorage { path, threads, readers, cache_bytes_max })
     }
 
     fn write<T: Send + 'static>(
@@ -156,11 +159,11 @@ fn lock(path: &Path) -> Result<File, StorageError> {
     lock_path.push(".lock");
     let lock_path = PathBuf::from(lock_path);
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
-    let file = opened.map_err(|error| error::of_file(&lock_path, &error))?;
+    let file = opened.map_err(|error| of_file(&lock_path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StorageError::Locked { what: path.display().to_string() }),
-        Err(TryLockError::Error(error)) => Err(error::of_file(&lock_path, &error)),
+        Err(TryLockError::Error(error)) => Err(of_file(&lock_path, &error)),
     }
 }
 

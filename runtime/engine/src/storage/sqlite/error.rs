@@ -1,25 +1,8 @@
-//! What SQLite and the system say, as a [`StorageError`].
-
-use std::io;
-use std::path::Path;
+//! What SQLite says, as a [`StorageError`].
 
 use rusqlite::ErrorCode;
 
 use crate::storage::StorageError;
-
-pub(super) fn of_file(path: &Path, error: &io::Error) -> StorageError {
-    let what = format!("{}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => StorageError::ReadOnly { what },
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Full { what },
-        _ => StorageError::Io { what },
-    }
-}
-
-/// Whether all was written, and only making it durable failed.
-pub(super) fn is_failed_sync(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|found| found.extended_code == rusqlite::ffi::SQLITE_IOERR_FSYNC)
-}
 
 pub(super) fn of_sqlite(error: rusqlite::Error) -> StorageError {
     let what = match error.sqlite_error() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use smallvec::SmallVec;
-use syncline_schema::{InternalId, TableNumber};
+use syncline_schema::{InternalId, TableNumber, Timestamp};
 
 use super::error::of_sqlite;
 use super::upgrade::upgrade;
@@ -12,12 +12,13 @@ use super::{SqliteOptions, configure};
 use crate::commit::IndexId;
 use crate::ports::Progress;
 use crate::storage::StorageError;
+use crate::storage::log_files::{LogFiles, LogId};
 
 /// Marks the file as a store of ours: "SYNL".
 const APPLICATION_ID: i64 = 0x5359_4e4c;
 
-/// The newest format that this version reads and writes. What 1 and 2 had instead: see `upgrade.rs`.
-const FORMAT: i64 = 3;
+/// The newest format that this version reads and writes. What older ones had instead: see `upgrade.rs`.
+const FORMAT: i64 = 4;
 
 /// How long a statement waits for someone else who writes: only a person with a shell does.
 const BUSY_MS: u64 = 5_000;
@@ -30,11 +31,13 @@ const BUSY_MS: u64 = 5_000;
 /// entry may still be there then. The key says which document is meant.
 ///
 /// A document's sum tells when it is not what was written; SQLite's own pages have none.
+///
+/// `log` is the name of the log that goes on behind the base: that must be there then, beside the file. `NULL`: there is
+/// none, and what lies there is of no use any more.
 const TABLES: &str = "
-    CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), base INTEGER NOT NULL);
-    INSERT INTO position VALUES (1, 0);
+    CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), base INTEGER NOT NULL, log BLOB);
+    INSERT INTO position VALUES (1, 0, NULL);
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE log (ts INTEGER PRIMARY KEY, batch BLOB NOT NULL);
     CREATE TABLE outcomes (
         session BLOB NOT NULL, last INTEGER NOT NULL, ts INTEGER NOT NULL, first INTEGER NOT NULL, outcomes BLOB NOT NULL,
         PRIMARY KEY (session, last, ts)
@@ -64,14 +67,36 @@ pub(super) fn open_for_writing(
     path: &Path,
     options: &SqliteOptions,
     on_progress: &dyn Fn(&Progress),
-) -> Result<Connection, StorageError> {
+) -> Result<(Connection, LogFiles), StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(of_sqlite)?;
     let format = prepare(&connection, options)?;
     if format < FORMAT {
-        upgrade(&connection, format, FORMAT, on_progress).map_err(of_sqlite)?;
+        upgrade(&connection, path, format, on_progress)?;
     }
-    Ok(connection)
+    let log = open_log(&connection, path, options)?;
+    Ok((connection, log))
+}
+
+/// The log beside the file: the one that the file names, or a new one.
+fn open_log(connection: &Connection, path: &Path, options: &SqliteOptions) -> Result<LogFiles, StorageError> {
+    let found = connection.query_row("SELECT base, log, randomblob(16) FROM position", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Option<LogId>>(1)?, row.get::<_, LogId>(2)?))
+    });
+    let (base, log, new) = found.map_err(of_sqlite)?;
+    let base = Timestamp(base.cast_unsigned());
+    let mut files = match log {
+        Some(log) => LogFiles::open(path, log, base)?,
+        None => {
+            let files = LogFiles::create(path, new, base)?;
+            connection.execute("UPDATE position SET log = ?1", [new]).map_err(of_sqlite)?;
+            files
+        }
+    };
+    if let Some(max) = options.file_bytes_max {
+        files.set_file_bytes_max(max);
+    }
+    Ok(files)
 }
 
 /// Makes the tables of a new file. Returns the format of the file.

@@ -3,29 +3,69 @@
 //! - Format 1 had no sums of documents, and format 2 others.
 //! - Format 2 found the document of an entry by its id, which the entry had twice: as bytes, and as text at the end of
 //!   its key. `documents` had no name for its rows; `entries` had the index in two columns of their own.
+//! - Format 3 had the log in a table, a batch in a row.
 //!
-//! New tables are filled beside the old ones, some rows in a transaction, so that SQLite's log stays short however
+//! For format 3, new tables are filled beside the old ones, some rows in a transaction, so that SQLite's log stays short however
 //! large the file is. The last transaction puts them in the places of the old ones: whatever comes between leaves the
 //! file in its old format, with tables that the next attempt removes.
+
+use std::path::Path;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 use smallvec::SmallVec;
-use syncline_schema::{InternalId, TableNumber};
+use syncline_schema::{InternalId, TableNumber, Timestamp};
 
+use super::error::of_sqlite;
 use super::tables::{ROWS_AND_VIEW, base_tables, entry_key, sum};
 use crate::base_key::to_base;
 use crate::commit::IndexId;
 use crate::ports::Progress;
 use crate::record::checksum;
+use crate::storage::log_files::{LogFiles, LogId};
+use crate::storage::{LogBatch, StorageError};
 
 /// Rows copied in one transaction, a number: some megabytes.
 const CHUNK_ROWS: i64 = 10_000;
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
-/// From one of the formats before 3 to that.
-pub(super) fn upgrade(connection: &Connection, from: i64, to: i64, on_progress: &dyn Fn(&Progress)) -> Result<()> {
+/// From one of the formats before 4 to that.
+pub(super) fn upgrade(
+    connection: &Connection,
+    path: &Path,
+    from: i64,
+    on_progress: &dyn Fn(&Progress),
+) -> std::result::Result<(), StorageError> {
+    if from < 3 {
+        to_3(connection, from, on_progress).map_err(of_sqlite)?;
+    }
+    to_4(connection, path)
+}
+
+/// Writes the log to files of its own. The table goes once these are durable: until then they are written anew.
+fn to_4(connection: &Connection, path: &Path) -> std::result::Result<(), StorageError> {
+    let found = connection.query_row("SELECT base, randomblob(16) FROM position", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, LogId>(1)?))
+    });
+    let (base, id) = found.map_err(of_sqlite)?;
+    let mut log = LogFiles::create(path, id, Timestamp(base.cast_unsigned()))?;
+    let mut read = connection.prepare("SELECT ts, batch FROM log WHERE ts > ?1 ORDER BY ts").map_err(of_sqlite)?;
+    let batches = read.query_map([base], |row| {
+        Ok(LogBatch { ts: Timestamp(row.get::<_, i64>(0)?.cast_unsigned()), bytes: row.get(1)? })
+    });
+    log.import(batches.map_err(of_sqlite)?.map(|batch| batch.map_err(of_sqlite)))?;
+    drop(read);
+    let done = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).and_then(|transaction| {
+        transaction.execute_batch("ALTER TABLE position ADD COLUMN log BLOB; DROP TABLE log")?;
+        transaction.execute("UPDATE position SET log = ?1", [id])?;
+        transaction.pragma_update(None, "user_version", 4)?;
+        transaction.commit()
+    });
+    done.map_err(of_sqlite)
+}
+
+fn to_3(connection: &Connection, from: i64, on_progress: &dyn Fn(&Progress)) -> Result<()> {
     if from < 2 {
         connection.execute_batch(
             "BEGIN IMMEDIATE; ALTER TABLE documents ADD COLUMN sum INTEGER; PRAGMA user_version = 2; COMMIT",
@@ -48,7 +88,7 @@ pub(super) fn upgrade(connection: &Connection, from: i64, to: i64, on_progress: 
         DROP VIEW browse; DROP TABLE documents; DROP TABLE entries;
         ALTER TABLE new_documents RENAME TO documents; ALTER TABLE new_entries RENAME TO entries;
         {ROWS_AND_VIEW}
-        PRAGMA user_version = {to}; COMMIT"
+        PRAGMA user_version = 3; COMMIT"
     ))
 }
 

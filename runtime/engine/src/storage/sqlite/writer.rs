@@ -1,24 +1,18 @@
 //! The thread that writes: appends to the log, moves parts of it to the base, and forgets what the base has.
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use syncline_schema::Timestamp;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Job;
-use super::error::{is_failed_sync, of_sqlite};
+use super::error::of_sqlite;
 use super::reader::Readers;
 use super::tables::{entry_key, index_end, sum};
+use crate::storage::log_files::LogFiles;
 use crate::storage::{BaseEntry, BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, RowNumber, StorageError};
-
-/// Batches of the log that the base has and that are forgotten along with an append, a number: more than come in, so
-/// that they run out, and few, so that the append hardly takes longer.
-const FORGOTTEN_WITH_APPEND: i64 = 4;
-
-/// The same when nothing else is to be done.
-const FORGOTTEN_WHEN_IDLE: i64 = 8;
 
 /// Entries that one statement puts, a number: what it takes to begin and to end one is shared by so many.
 const MANY_ENTRIES: usize = 64;
@@ -26,71 +20,39 @@ const MANY_ENTRIES: usize = 64;
 static PUT_MANY_ENTRIES: LazyLock<String> =
     LazyLock::new(|| format!("INSERT OR REPLACE INTO entries VALUES {}", ["(?, ?)"; MANY_ENTRIES].join(", ")));
 
-/// The connection that writes.
+/// Who writes: the log, and the base.
 pub(super) struct Writer {
     connection: Connection,
+    log: LogFiles,
+    /// Beside which the log is.
+    path: Arc<Path>,
     readers: Arc<Readers>,
-    /// As the file had it after the last success. `None`: to be read again.
-    position: Option<Position>,
-    /// The sync of a transaction failed: it counts as undone, but the file may hold it.
-    is_doubtful: bool,
-    /// The log may have batches that the base has.
-    forgets: bool,
     /// Bytes of outcomes, once they were counted.
     outcome_bytes: Option<u64>,
 }
 
-/// Does jobs until nobody can ask any more; then moves SQLite's own log to the file, which leaves one file.
+/// Does jobs until nobody can ask any more; then moves all to one file, if the base has everything.
 pub(super) fn run(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) {
-    loop {
-        let job = match jobs.try_recv() {
-            Err(TryRecvError::Empty) if writer.forgets => {
-                if let Err(error) = writer.forget() {
-                    tracing::warn!(%error, "the log could not be shortened");
-                    writer.forgets = false;
-                }
-                continue;
-            }
-            Err(TryRecvError::Empty) => jobs.blocking_recv(),
-            Err(TryRecvError::Disconnected) => None,
-            Ok(job) => Some(job),
-        };
-        match job {
-            Some(job) => job(&mut writer),
-            None => break,
-        }
+    while let Some(job) = jobs.blocking_recv() {
+        job(&mut writer);
     }
-    // What they see would have to stay in that log.
+    // What they see would have to stay in SQLite's own log.
     writer.readers.close();
-    if let Err(error) = writer.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
-        tracing::warn!(%error, "SQLite's log stays beside the file; the next start takes it in");
+    if let Err(error) = writer.end() {
+        tracing::warn!(%error, "the logs stay beside the file; the next start takes them in");
     }
 }
 
 impl Writer {
-    pub fn new(connection: Connection, readers: Arc<Readers>) -> Result<Self, StorageError> {
-        let mut writer =
-            Writer { connection, readers, position: None, is_doubtful: false, forgets: true, outcome_bytes: None };
-        writer.position()?;
-        Ok(writer)
+    pub fn new(connection: Connection, log: LogFiles, path: Arc<Path>, readers: Arc<Readers>) -> Self {
+        Writer { connection, log, path, readers, outcome_bytes: None }
     }
 
-    /// Where the file says that log and base stand.
+    /// Where log and base stand.
     pub fn position(&mut self) -> Result<Position, StorageError> {
-        if self.is_doubtful {
-            self.overwrite_doubtful()?;
-        }
-        let sql = "SELECT base, coalesce((SELECT max(ts) FROM log), 0) FROM position";
-        let found: (i64, i64) =
-            self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(of_sqlite)?;
-        let base = Timestamp(found.0.cast_unsigned());
-        let position = Position { head: base.max(Timestamp(found.1.cast_unsigned())), base };
-        self.position = Some(position);
-        Ok(position)
-    }
-
-    fn known_position(&mut self) -> Result<Position, StorageError> {
-        self.position.map_or_else(|| self.position(), Ok)
+        self.log.settle()?;
+        let base = self.connection.query_row("SELECT base FROM position", [], |row| row.get::<_, i64>(0));
+        Ok(Position { head: self.log.head(), base: Timestamp(base.map_err(of_sqlite)?.cast_unsigned()) })
     }
 
     pub fn meta(&self) -> Result<Meta, StorageError> {
@@ -102,37 +64,15 @@ impl Writer {
     }
 
     pub fn append(&mut self, expected: Timestamp, batch: &LogBatch) -> Result<(), StorageError> {
-        let Position { head, base } = self.known_position()?;
-        if head != expected {
-            return Err(StorageError::HeadMoved { expected, found: head });
+        let found = self.log.head();
+        if found != expected {
+            return Err(StorageError::HeadMoved { expected, found });
         }
-        let forgets = self.forgets;
-        let n_forgotten = self.transaction(|transaction| {
-            let mut insert = transaction.prepare_cached("INSERT INTO log VALUES (?1, ?2)")?;
-            insert.execute(params![batch.ts.0.cast_signed(), batch.bytes])?;
-            if forgets { forget(transaction, base, FORGOTTEN_WITH_APPEND) } else { Ok(0) }
-        })?;
-        self.forgets = n_forgotten > 0;
-        self.position = Some(Position { head: batch.ts, base });
-        Ok(())
+        self.log.append(batch)
     }
 
     pub fn log_after(&mut self, ts: Timestamp, bytes_max: usize) -> Result<Vec<LogBatch>, StorageError> {
-        let read = || -> Result<Vec<LogBatch>, rusqlite::Error> {
-            let sql = "SELECT ts, batch FROM log WHERE ts > ?1 ORDER BY ts";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let mut rows = statement.query([ts.0.cast_signed()])?;
-            let (mut batches, mut n_bytes) = (Vec::new(), 0);
-            while n_bytes < bytes_max
-                && let Some(row) = rows.next()?
-            {
-                let bytes: Vec<u8> = row.get(1)?;
-                n_bytes += bytes.len();
-                batches.push(LogBatch { ts: Timestamp(row.get::<_, i64>(0)?.cast_unsigned()), bytes });
-            }
-            Ok(batches)
-        };
-        read().map_err(of_sqlite)
+        self.log.after(ts, bytes_max)
     }
 
     pub fn write_base(&mut self, writes: &BaseWrites) -> Result<usize, StorageError> {
@@ -163,8 +103,9 @@ impl Writer {
             prune(transaction, checkpoint, counted)
         })?;
         self.outcome_bytes = Some(bytes);
-        self.position = None;
-        self.forgets = true;
+        if let Some(base) = checkpoint.base {
+            self.log.forget(base);
+        }
         Ok(pruned)
     }
 
@@ -174,25 +115,13 @@ impl Writer {
         read().map(i64::cast_unsigned).map_err(of_sqlite)
     }
 
-    /// Shortens the log a little.
-    fn forget(&mut self) -> Result<(), StorageError> {
-        let base = self.known_position()?.base;
-        self.connection.pragma_update(None, "synchronous", "NORMAL").map_err(of_sqlite)?;
-        let forgotten = self.transaction(|transaction| forget(transaction, base, FORGOTTEN_WHEN_IDLE));
-        self.connection.pragma_update(None, "synchronous", "FULL").map_err(of_sqlite)?;
-        self.forgets = forgotten? > 0;
-        Ok(())
-    }
-
-    /// Writes, durably, over what a failed sync has left behind the end of SQLite's own log. Left there, it would come
-    /// back when the next process takes that log in, long after it was told to be undone.
-    fn overwrite_doubtful(&mut self) -> Result<(), StorageError> {
-        self.transaction(|transaction| {
-            transaction.execute("INSERT INTO log VALUES (0, x'')", [])?;
-            transaction.execute("DELETE FROM log WHERE ts = 0", [])
-        })?;
-        self.is_doubtful = false;
-        Ok(())
+    /// Leaves one file, if nothing is in the log that the base lacks.
+    fn end(&mut self) -> Result<(), StorageError> {
+        if self.log.is_forgotten() {
+            self.connection.execute("UPDATE position SET log = NULL", []).map_err(of_sqlite)?;
+            LogFiles::remove(&self.path)?;
+        }
+        self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(of_sqlite)
     }
 
     /// All of `f`, or nothing of it.
@@ -200,8 +129,6 @@ impl Writer {
         &mut self,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, StorageError> {
-        // Whatever fails, the file is asked where it stands before the next append.
-        let position = self.position.take();
         let run = || {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = f(&transaction)?;
@@ -211,23 +138,8 @@ impl Writer {
         self.readers.before_change();
         let done = run();
         self.readers.after_change();
-        match done {
-            Ok(done) => {
-                self.position = position;
-                Ok(done)
-            }
-            Err(error) => {
-                self.is_doubtful |= is_failed_sync(&error);
-                Err(of_sqlite(error))
-            }
-        }
+        done.map_err(of_sqlite)
     }
-}
-
-/// Forgets some batches that the base has, oldest first. Returns how many.
-fn forget(transaction: &Transaction<'_>, base: Timestamp, n_max: i64) -> Result<usize, rusqlite::Error> {
-    let sql = "DELETE FROM log WHERE ts IN (SELECT ts FROM log WHERE ts <= ?1 ORDER BY ts LIMIT ?2)";
-    transaction.prepare_cached(sql)?.execute([base.0.cast_signed(), n_max])
 }
 
 fn write_parts(transaction: &Transaction<'_>, writes: &BaseWrites) -> Result<usize, rusqlite::Error> {
