@@ -7,7 +7,9 @@ use std::any::TypeId;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use syncline_schema::{ARRAY_LEN_MAX, DecodeError, FieldType, Table, Validator, decode_json, encode_json};
+use syncline_schema::{
+    ARRAY_LEN_MAX, DecodeError, FieldType, Table, Validator, decode_json, encode_json, encode_json_behind,
+};
 
 use crate::error::{Error, Result};
 
@@ -29,6 +31,16 @@ pub(crate) fn encode<T: FieldType>(value: &T, open: bool) -> Result<String, Deco
         decode_json::<T>(&json)?;
     }
     Ok(json)
+}
+
+/// The same, behind what `json` has; what it has when that fails is not a text.
+pub(crate) fn encode_behind<T: FieldType>(json: &mut String, value: &T, open: bool) -> Result<(), DecodeError> {
+    let start = json.len();
+    encode_json_behind(json, value);
+    if open || may_have_long_array(&json[start..]) {
+        decode_json::<T>(&json[start..])?;
+    }
+    Ok(())
 }
 
 /// Encodes a document of a table.

@@ -12,7 +12,9 @@ use serde::de::Deserializer;
 use serde::ser::Serializer;
 
 use crate::field::AsSerialize;
-use crate::json::{JsonError, NESTING_MAX, VALUE_SIZE_MAX, ValueDeserializer, compact, to_json_string};
+use crate::json::{
+    JsonError, NESTING_MAX, VALUE_SIZE_MAX, ValueDeserializer, compact, to_json_string, write_json_behind,
+};
 use crate::validator::{FieldValidator, Finding, Validator};
 use crate::value::Value;
 
@@ -156,6 +158,11 @@ pub fn decode_value<T: FieldType>(value: Value) -> Result<T, DecodeError> {
 /// Writes a value of a Rust type as JSON as clients read it.
 pub fn encode_json<T: FieldType>(value: &T) -> String {
     to_json_string(&AsSerialize(value))
+}
+
+/// The same, behind what a text has.
+pub fn encode_json_behind<T: FieldType>(text: &mut String, value: &T) {
+    write_json_behind(text, &AsSerialize(value));
 }
 
 /// Whether brackets outside of strings nest deeper than the limit.

@@ -11,7 +11,7 @@ mod value_deserializer;
 
 pub(crate) use decode::{KeyText, ValueSeed, array_tail, tag_payload};
 pub use encode::Format;
-pub(crate) use encode::{Formatted, encode_bytes, encode_f64, encode_i64, to_json_string};
+pub(crate) use encode::{Formatted, encode_bytes, encode_f64, encode_i64, to_json_string, write_json_behind};
 pub use error::{JsonError, JsonErrorKind};
 pub(crate) use value_deserializer::ValueDeserializer;
 
@@ -158,7 +158,7 @@ impl Value {
 
     /// Appends the value in the given format.
     pub fn write_json_as(&self, format: Format, out: &mut String) {
-        out.push_str(&to_json_string(&Formatted(self, format)));
+        write_json_behind(out, &Formatted(self, format));
     }
 }
 

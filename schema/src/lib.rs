@@ -31,7 +31,9 @@ pub use definition::{
     SearchIndexDefinition, TableDefinition, TableIndex, VECTOR_DIMENSIONS_MAX, VECTOR_DIMENSIONS_MIN,
     VectorIndexDefinition,
 };
-pub use field_type::{Bytes, DecodeError, FieldType, Nullable, decode_json, decode_value, encode_json};
+pub use field_type::{
+    Bytes, DecodeError, FieldType, Nullable, decode_json, decode_value, encode_json, encode_json_behind,
+};
 pub use filter::{Arithmetic, Comparison, EvalError, Expression, ExpressionError, Operand};
 pub use id::{
     DocumentId, ID_TEXT_LEN_MAX, ID_TEXT_LEN_MIN, IdError, IdErrorKind, IdText, InternalId, TableNumber, normalize_id,

@@ -4,11 +4,17 @@ use std::ops::Range;
 
 use syncline_schema::{Bytes, DecodeError, FieldType, Id, Table, Value, object_from_json, object_to_json};
 
-use crate::error::Result;
+use crate::error;
 use crate::outgoing;
 
 /// What a field becomes that is removed.
 const UNDEFINED: &str = r#"{"$undefined":null}"#;
+
+/// What a field is given in the text beyond its name: quotes, colon and a number, bytes.
+const ROOM_BYTES: usize = 32;
+
+/// Nothing, or the rule that a value breaks.
+type Encoded = Result<(), DecodeError>;
 
 /// The fields of a patch, encoded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,48 +35,78 @@ impl PatchFields {
         if value.is_missing() {
             return self.clear(name);
         }
-        match outgoing::encode(value, open) {
-            Ok(json) => self.insert(name, &json),
-            Err(error) => self.invalid = self.invalid.take().or(Some(error)),
+        let set = if self.is_behind_all(name) {
+            self.push(name, |json| outgoing::encode_behind(json, value, open))
+        } else {
+            outgoing::encode(value, open).and_then(|value| self.insert(name, &value))
+        };
+        if let Err(error) = set {
+            self.invalid.get_or_insert(error);
         }
     }
 
     /// Removes a field.
     pub fn clear(&mut self, name: &'static str) {
-        self.insert(name, UNDEFINED);
+        if let Err(error) = self.insert(name, UNDEFINED) {
+            self.invalid.get_or_insert(error);
+        }
     }
 
-    fn insert(&mut self, name: &'static str, value: &str) {
-        if self.fields.last().is_none_or(|(last, _)| *last < name) {
-            return self.push(name, value);
+    fn insert(&mut self, name: &'static str, value: &str) -> Encoded {
+        if self.is_behind_all(name) {
+            return self.push_text(name, value);
         }
         let mut rest = std::mem::take(self);
         self.invalid = rest.invalid.take();
-        let mut is_put = false;
+        let mut value = Some(value);
         for (other, place) in &rest.fields {
-            if *other >= name && !std::mem::replace(&mut is_put, true) {
-                self.push(name, value);
+            if *other >= name
+                && let Some(value) = value.take()
+            {
+                self.push_text(name, value)?;
             }
             if *other != name {
-                self.push(other, &rest.json[place.clone()]);
+                self.push_text(other, &rest.json[place.clone()])?;
             }
         }
+        value.map_or(Ok(()), |value| self.push_text(name, value))
     }
 
-    /// Adds a field behind all others.
-    fn push(&mut self, name: &'static str, value: &str) {
-        self.json.reserve(name.len() + value.len() + 5);
+    fn is_behind_all(&self, name: &str) -> bool {
+        self.fields.last().is_none_or(|(last, _)| *last < name)
+    }
+
+    fn push_text(&mut self, name: &'static str, value: &str) -> Encoded {
+        self.push(name, |json| {
+            json.push_str(value);
+            Ok(())
+        })
+    }
+
+    /// Adds a field behind all others, unless its value cannot be written.
+    fn push(&mut self, name: &'static str, write_value: impl FnOnce(&mut String) -> Encoded) -> Encoded {
+        let begin = self.json.len();
+        self.json.reserve(name.len() + ROOM_BYTES);
         // Names of fields are identifiers: nothing in them needs an escape.
         self.json.push_str(if self.fields.is_empty() { "{\"" } else { ",\"" });
         self.json.push_str(name);
         self.json.push_str("\":");
         let start = self.json.len();
-        self.json.push_str(value);
-        self.fields.push((name, start..self.json.len()));
+        match write_value(&mut self.json) {
+            Ok(()) => {
+                self.fields.reserve_exact(1);
+                self.fields.push((name, start..self.json.len()));
+                Ok(())
+            }
+            Err(error) => {
+                self.json.truncate(begin);
+                Err(error)
+            }
+        }
     }
 
     /// What the document with this wire JSON becomes, system fields included.
-    pub(crate) fn applied_to<T: Table>(&self, document: &str) -> Result<String> {
+    pub(crate) fn applied_to<T: Table>(&self, document: &str) -> error::Result<String> {
         if let Some(error) = &self.invalid {
             return Err(outgoing::refused::<T>("patch", error));
         }
@@ -87,7 +123,7 @@ impl PatchFields {
     }
 
     /// Wire JSON, the names in byte order.
-    pub(crate) fn into_json<T: Table>(mut self) -> Result<String> {
+    pub(crate) fn into_json<T: Table>(mut self) -> error::Result<String> {
         if let Some(error) = &self.invalid {
             return Err(outgoing::refused::<T>("patch", error));
         }

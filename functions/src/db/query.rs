@@ -288,6 +288,9 @@ impl<R: Row> Steps<R> {
         if let Some(last) = batch.keys.into_iter().next_back() {
             self.after = Some(last);
         }
+        if !self.query.is_filtered() {
+            kept.reserve(batch.documents.len());
+        }
         for document in batch.documents {
             let id = document.id;
             if let Kept::Row(row) = self.query.keep(document).await? {

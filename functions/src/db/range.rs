@@ -52,6 +52,8 @@ impl Conditions {
     /// Adds a condition on the first field without an equality.
     fn add<F: FieldType>(&mut self, op: RangeOp, value: &F) {
         let value = (!value.is_missing()).then(|| value.to_value());
+        // Nearly always it is the only one.
+        self.parts.reserve_exact(1);
         self.parts.push(RangePart { op, field: self.fields[self.equalities].clone(), value });
         if matches!(op, RangeOp::Eq) {
             self.equalities += 1;

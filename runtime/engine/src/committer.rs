@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use smallvec::SmallVec;
 use syncline_schema::Timestamp;
 
 use crate::commit::{Change, Commit, IndexId, Outcome, RequestKey};
@@ -96,8 +97,8 @@ impl CommitState {
     }
 
     /// Lets go of commits at or below the horizon beyond a number of bytes. They are returned, to be freed elsewhere.
-    fn trim(&mut self, horizon: Timestamp) -> Vec<Arc<Commit>> {
-        let mut gone = Vec::new();
+    fn trim(&mut self, horizon: Timestamp) -> SmallVec<[Arc<Commit>; 4]> {
+        let mut gone = SmallVec::new();
         while self.recent_bytes > RECENT_KEPT_BYTES
             && let Some(commit) = self.recent.pop_front_if(|commit| commit.ts <= horizon)
         {
@@ -125,7 +126,7 @@ impl CommitState {
 
 /// A commit but for its timestamp.
 struct Prepared<'a> {
-    writes: Vec<&'a Write>,
+    writes: SmallVec<[&'a Write; 4]>,
     tables: Vec<Arc<crate::catalog::Table>>,
     outcome: Option<(RequestKey, Outcome)>,
     changes: Vec<Change>,
@@ -134,7 +135,7 @@ struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     fn of(state: &'a TxState, outcome: Option<(RequestKey, Outcome)>) -> Self {
-        let writes: Vec<&Write> = state.writes.iter().filter(|write| write.changes()).collect();
+        let writes: SmallVec<[&Write; 4]> = state.writes.iter().filter(|write| write.changes()).collect();
         let used = |table: &&Arc<crate::catalog::Table>| {
             state.created_tables.contains(&table.number)
                 || writes.iter().any(|write| write.table.number == table.number)

@@ -106,6 +106,10 @@ impl Writes {
             }
             None => {
                 let position = self.list.len();
+                if position == 0 {
+                    // Most transactions write one or two.
+                    self.list.reserve_exact(2);
+                }
                 self.save(position, old.clone());
                 self.list.push(Write { id, table: table.clone(), place, old, new });
                 if self.list.len() == LINEAR_MAX + 1 {

@@ -134,6 +134,31 @@ pub(crate) fn to_json_string<T: Serialize>(value: &T) -> String {
     String::from_utf8(text).expect("serde_json writes text")
 }
 
+/// The same, behind what a text has.
+///
+/// # Panics
+///
+/// As [`to_json_string`].
+pub(crate) fn write_json_behind<T: Serialize>(text: &mut String, value: &T) {
+    let mut serializer = serde_json::Serializer::with_formatter(Behind(text), CanonicalFormatter);
+    value.serialize(&mut serializer).expect("writing a value into memory does not fail");
+}
+
+/// A text that bytes are written behind. `serde_json` writes whole characters at once.
+struct Behind<'a>(&'a mut String);
+
+impl io::Write for Behind<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = str::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.0.push_str(text);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Compact JSON with floats as the spec spells them: `1e21`, where serde_json now writes `1e+21`.
 struct CanonicalFormatter;
 

@@ -34,6 +34,9 @@ struct Step {
 /// So many index entries are followed to their documents together.
 const TOGETHER: usize = 16;
 
+/// What asks for so few documents asks for single ones: there is room for all of them from the start.
+const LOOKED_UP_MAX: usize = 2;
+
 type Together<T> = SmallVec<[T; TOGETHER]>;
 
 /// An entry of an index that a walk came to.
@@ -360,7 +363,11 @@ impl<'a> Merge<'a> {
             }
         }
         let own = own.into_iter().peekable();
-        Merge { step, writes, own, rows: Rows::default(), last_key: None, missing: Vec::new() }
+        let mut rows = Rows::default();
+        if step.limit <= LOOKED_UP_MAX {
+            rows.batch.documents.reserve_exact(step.limit);
+        }
+        Merge { step, writes, own, rows, last_key: None, missing: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
