@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Numbers are little-endian. `before` is the newest commit in front of a file or record, `log` the name of the log, by
-//! which a file of another store is told apart. A record's sum is of all of it, and of its log and its generation: so
-//! what an earlier generation has left in a file is not taken for this one's.
+//! which a file of another store is told apart. A record's sum is of all of it and of its log. What an earlier generation
+//! has left in a file is older than what this one has, and so is not taken for the next of its records.
 //!
 //! Batches go to one file while the other keeps older ones. Once the base has all of the older ones, that file is the
 //! next generation, written from its beginning, over what is there: so the files stay as long as two checkpoints need
@@ -88,7 +88,6 @@ impl FileHead {
     fn seed(&self) -> crc32fast::Hasher {
         let mut seed = crc32fast::Hasher::new();
         seed.update(&self.log);
-        seed.update(&self.generation.to_le_bytes());
         seed
     }
 }
@@ -218,7 +217,7 @@ pub(super) struct LogFiles {
     older: Option<Records>,
     /// The newest commit that the base has.
     base: Timestamp,
-    /// The base has some of what is in the current file: the next batch may begin the other one.
+    /// The base has some of what is in the current file, and so all that is in the other one: the next batch begins that.
     shortened: bool,
     /// What a failed append has written to: not known to be there, nor not to be.
     doubtful: Option<(usize, u64)>,
@@ -364,7 +363,7 @@ impl LogFiles {
 
     /// The head of the other file, if its turn has come.
     fn next_file(&mut self) -> Result<Option<FileHead>, StorageError> {
-        if !self.shortened || self.older.is_some() {
+        if !self.shortened {
             return Ok(None);
         }
         let part = &mut self.parts[1 - self.current.part];
