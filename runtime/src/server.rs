@@ -36,7 +36,9 @@ use running::Parts;
 pub use running::{Embedded, InProcess, Running};
 use threads::{FunctionThreads, NetworkTasks, SystemRandom};
 
-/// The embedded store: one SQLite file, which the `sqlite3` shell can read while the server runs.
+/// The embedded store: an SQLite file, which the `sqlite3` shell can read while the server runs, and beside it the log of
+/// what is not in it yet. A server that has stopped leaves the one file. To copy a store, stop its server or take all
+/// files whose names begin with the file's, at once.
 pub struct Sqlite;
 
 impl Sqlite {
