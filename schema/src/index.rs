@@ -13,7 +13,7 @@ use std::ops::Range;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::id::DocumentId;
-use crate::json::{JsonError, KeyText, ValueSeed};
+use crate::json::{JsonError, KeyText, ValueSeed, compact};
 use crate::name::FieldPath;
 use crate::value::{Object, Value};
 
@@ -210,9 +210,9 @@ impl<'a> IndexedFields<'a> {
     /// # Errors
     /// When the text is no document's.
     pub fn read(&mut self, json: &str, mut each: impl FnMut(&mut Vec<u8>)) -> Result<(), JsonError> {
-        self.keys.clear();
-        self.places.iter_mut().for_each(|(_, place)| *place = None);
-        if !self.places.is_empty() {
+        self.forget();
+        if !self.places.is_empty() && compact::visit(json, &mut *self).is_err() {
+            self.forget();
             let mut deserializer = serde_json::Deserializer::from_str(json);
             deserializer
                 .deserialize_map(&mut *self)
@@ -231,6 +231,11 @@ impl<'a> IndexedFields<'a> {
             each(&mut self.key);
         }
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.keys.clear();
+        self.places.iter_mut().for_each(|(_, place)| *place = None);
     }
 }
 

@@ -49,6 +49,14 @@ pub(crate) fn read<T: FieldType>(text: &str) -> Result<T> {
     Ok(value)
 }
 
+/// Shows a visitor the value of a text. It may have been shown a part when the reader gives up.
+pub(crate) fn visit<'de, V: Visitor<'de>>(text: &'de str, visitor: V) -> Result<V::Value> {
+    let mut reader = Reader::new(text, 0);
+    let value = reader.deserialize_any(visitor)?;
+    reader.end()?;
+    Ok(value)
+}
+
 /// Reads the rest of an object from the comma before a field on, or from its closing brace.
 pub(crate) fn read_fields<T: FieldType>(text: &str, at: usize) -> Result<T> {
     let mut reader = Reader::new(text, at);
@@ -116,7 +124,8 @@ impl<'de> Reader<'de> {
     fn end_of_long_string(&mut self) -> Result<()> {
         let rest = &self.text.as_bytes()[self.at..];
         let len = memchr2(b'"', b'\\', rest).ok_or(GivenUp)?;
-        if rest[..len].iter().any(|byte| *byte < 0x20) {
+        // All of it, without stopping at the first: so many bytes are looked at in one step.
+        if rest[..len].iter().fold(false, |found, byte| found | (*byte < 0x20)) {
             return Err(GivenUp);
         }
         self.at += len;
@@ -149,8 +158,19 @@ impl<'de> Reader<'de> {
     fn number(&mut self) -> Result<f64> {
         const TENS: [f64; EXACT_DIGITS_MAX + 1] =
             [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-        let (start, bytes) = (self.at, self.text.as_bytes());
-        let negative = self.peek()? == b'-';
+        let (start, negative) = (self.at, self.peek()? == b'-');
+        let value = match self.step_over_number(negative)? {
+            // Both are exact, so their quotient is the double next to what is written.
+            Digits::Few { digits, n_fraction } if negative => -(digits as f64 / TENS[n_fraction]),
+            Digits::Few { digits, n_fraction } => digits as f64 / TENS[n_fraction],
+            Digits::Other => self.text[start..self.at].parse::<f64>().map_err(|_| GivenUp)?,
+        };
+        if value.is_finite() { Ok(value) } else { Err(GivenUp) }
+    }
+
+    #[inline]
+    fn step_over_number(&mut self, negative: bool) -> Result<Digits> {
+        let bytes = self.text.as_bytes();
         self.at += usize::from(negative);
         let first = self.peek()?;
         let mut digits = 0;
@@ -166,17 +186,12 @@ impl<'de> Reader<'de> {
                 return Err(GivenUp);
             }
         }
-        let value = if matches!(bytes.get(self.at), Some(b'e' | b'E')) {
+        if matches!(bytes.get(self.at), Some(b'e' | b'E')) {
             self.exponent()?;
-            self.text[start..self.at].parse().map_err(|_| GivenUp)?
-        } else if n_whole + n_fraction <= EXACT_DIGITS_MAX {
-            // Both are exact, so their quotient is the double next to what is written.
-            let value = digits as f64 / TENS[n_fraction];
-            if negative { -value } else { value }
-        } else {
-            self.text[start..self.at].parse::<f64>().map_err(|_| GivenUp)?
-        };
-        if value.is_finite() { Ok(value) } else { Err(GivenUp) }
+            return Ok(Digits::Other);
+        }
+        let few = n_whole + n_fraction <= EXACT_DIGITS_MAX;
+        Ok(if few { Digits::Few { digits, n_fraction } } else { Digits::Other })
     }
 
     fn exponent(&mut self) -> Result<()> {
@@ -207,6 +222,14 @@ impl<'de> Reader<'de> {
         self.expect(end)?;
         Ok(value)
     }
+}
+
+/// What a number is written with.
+enum Digits {
+    /// All of them, without the point, and how many stand behind it.
+    Few { digits: u64, n_fraction: usize },
+    /// More than a double has room for, or an exponent.
+    Other,
 }
 
 /// A string of the text.
@@ -248,6 +271,16 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         }
     }
 
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.peek()? {
+            sign @ (b'-' | b'0'..=b'9') => {
+                self.step_over_number(sign == b'-')?;
+                visitor.visit_unit()
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         if self.peek()? == b'n' {
             self.word("null")?;
@@ -258,7 +291,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        newtype_struct seq tuple tuple_struct map struct enum identifier
     }
 }
 
