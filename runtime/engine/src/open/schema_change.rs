@@ -3,41 +3,26 @@
 //! Everything is prepared beside the base, which is complete and which nobody changes meanwhile; then one step of the
 //! storage makes schema and indexes current. A start that is broken off goes on where it was.
 
-use std::fmt;
+mod new_entries;
+mod read_through;
+
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::json;
-use syncline_functions::tx::Order;
 use syncline_schema::{
-    DocumentId, IndexDefinition, IndexedFields, InternalId, Schema, SchemaDiff, TableDefinition, TableNumber,
-    Timestamp, Value, is_system_field, object_from_json, write_key,
+    DocumentId, IndexDefinition, InternalId, Schema, SchemaDiff, TableDefinition, TableNumber, Timestamp,
 };
 
 use super::{SCHEMA, new_table, schema_text};
 use crate::catalog::{Catalog, Index, Table, document_validator};
 use crate::commit::IndexId;
-use crate::document;
 use crate::engine::Shared;
-use crate::error::{OpenError, SchemaMismatch};
-use crate::memory::Gap;
-use crate::ports::Progress;
-use crate::storage::{BaseEntry, BaseKey, BaseRow, BaseWrites, Checkpoint, Meta, StorageError};
-
-/// Documents read at once.
-const CHUNK_ROWS: usize = 1_024;
-
-/// Index entries written in one transaction of the storage: about a megabyte.
-const ENTRIES_AT_ONCE: usize = 16 * 1_024;
-
-/// Share of the memory budget that entries may take which are gathered to be sorted.
-const RUN_SHARE: usize = 4;
+use crate::error::OpenError;
+use crate::storage::{BaseWrites, Checkpoint, Meta, StorageError};
 
 /// Index entries dropped in one transaction of the storage.
 const DROPPED_AT_ONCE: usize = 1_024;
-
-/// Offending documents that a mismatch names.
-const EXAMPLES_MAX: usize = 5;
 
 const BUILDING_PREFIX: &str = "building/";
 const DROPPING_PREFIX: &str = "dropping/";
@@ -76,7 +61,7 @@ pub(super) async fn apply(shared: &Shared, stored: &Schema, meta: &Meta) -> Resu
         }
     }
     for work in &works {
-        read_through(shared, &catalog, work).await?;
+        read_through::read_through(shared, &catalog, work).await?;
     }
     activate(shared, catalog, &diff, meta).await
 }
@@ -170,133 +155,6 @@ async fn drop_entries(shared: &Shared, index: IndexId) -> Result<(), StorageErro
         let writes = BaseWrites { index_dropped: Some((index, DROPPED_AT_ONCE)), ..BaseWrites::default() };
         if shared.storage.write_base(writes).await? == 0 {
             return Ok(());
-        }
-    }
-}
-
-/// Reads all documents of a table once: checks them, and writes the entries of new indexes.
-async fn read_through(shared: &Shared, catalog: &Catalog, work: &Work<'_>) -> Result<(), OpenError> {
-    let mut mismatch = SchemaMismatch { table: work.table.name.to_string(), n_documents: 0, examples: Vec::new() };
-    let mut run = Run::default();
-    let from = match work.left {
-        // Documents that an earlier start passed were checked by it, but perhaps against another declaration.
-        Left::UpTo(after) => after.filter(|_| work.check.is_none()),
-        Left::Nothing if work.build.is_empty() => None,
-        Left::Nothing => {
-            shared.storage.finish_checkpoint(note(shared, work, None)).await?;
-            None
-        }
-    };
-    let mut gap = Gap { start: from.map_or_else(Vec::new, |id| [&id.0[..], &[0]].concat()), end: None };
-    let mut done = 0;
-    loop {
-        let rows = shared.read_gap(&work.table, IndexId::BY_ID, &gap, Order::Asc, CHUNK_ROWS).await?;
-        let Some(last) = rows.last() else { break };
-        gap.start = [&last.key[..], &[0]].concat();
-        done += rows.len() as u64;
-        if let Some(definition) = work.check {
-            check_rows(work.table.number, definition, catalog, &rows, &mut mismatch)?;
-        }
-        if mismatch.n_documents == 0 && !work.build.is_empty() {
-            run.gather(work, &rows)?;
-            if run.bytes > shared.config.memory_budget_bytes / RUN_SHARE {
-                run.write(shared).await?;
-                shared.storage.finish_checkpoint(note(shared, work, Some(last.key.id()))).await?;
-            }
-        }
-        tell(shared, work, done);
-        if rows.len() < CHUNK_ROWS {
-            break;
-        }
-    }
-    if mismatch.n_documents > 0 {
-        return Err(OpenError::Mismatch(mismatch));
-    }
-    Ok(run.write(shared).await?)
-}
-
-fn tell(shared: &Shared, work: &Work<'_>, done: u64) {
-    let Some(on_progress) = &shared.ports.progress else { return };
-    let (of, work) = match work.build.first() {
-        Some(index) => (format!("{}.{}", work.table.name, index.definition.name), "index"),
-        None => (work.table.name.to_string(), "check"),
-    };
-    on_progress(&Progress { work, of, done, total: None });
-}
-
-fn check_rows(
-    table: TableNumber,
-    definition: &TableDefinition,
-    catalog: &Catalog,
-    rows: &[BaseRow],
-    mismatch: &mut SchemaMismatch,
-) -> Result<(), StorageError> {
-    for row in rows {
-        let id = DocumentId { table, internal: row.key.id() };
-        let text = row.json.as_deref().unwrap_or_default();
-        let mut document = object_from_json(text)
-            .map_err(|error| StorageError::Corrupt { what: format!("document {id}: {error}") })?;
-        document.retain(|name, _| !is_system_field(name));
-        if let Err(finding) = definition.check_document(&document, catalog) {
-            mismatch.n_documents += 1;
-            if mismatch.examples.len() < EXAMPLES_MAX {
-                mismatch.examples.push((id, finding.to_string()));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Entries of new indexes, gathered to be written in the order of their keys: each page of the base is then written
-/// once for all of its entries. In the order of the documents nearly every entry would rewrite a page of its own.
-#[derive(Default)]
-struct Run {
-    entries: Vec<BaseEntry>,
-    /// About the memory they take.
-    bytes: usize,
-}
-
-impl Run {
-    /// Adds the entries of some documents.
-    fn gather(&mut self, work: &Work<'_>, rows: &[BaseRow]) -> Result<(), StorageError> {
-        let table = work.table.number;
-        let definitions: Vec<IndexDefinition> = work.build.iter().map(|index| index.definition.clone()).collect();
-        let mut fields = IndexedFields::new(&definitions);
-        for BaseRow { key, json, row } in rows {
-            let id = key.id();
-            let corrupt = |what: &dyn fmt::Display| {
-                let document = DocumentId { table, internal: id };
-                StorageError::Corrupt { what: format!("document {document}: {what}") }
-            };
-            let json = json.as_deref().unwrap_or_default();
-            let created = document::creation_time(json).ok_or_else(|| corrupt(&"it has no creation time"))?;
-            let mut indexes = work.build.iter();
-            let read = fields.read(json, |key| {
-                let Some(index) = indexes.next() else { return };
-                let index = IndexId { table, index: index.number };
-                write_key(Some(&Value::Float64(created)), key);
-                let key = BaseKey::new(key, id);
-                self.bytes += size_of::<BaseEntry>() + key.len();
-                self.entries.push(BaseEntry { index, key, row: *row });
-            });
-            read.map_err(|error| corrupt(&error))?;
-        }
-        Ok(())
-    }
-
-    /// Writes all of them, and is empty again.
-    async fn write(&mut self, shared: &Shared) -> Result<(), StorageError> {
-        let mut entries = std::mem::take(&mut self.entries);
-        self.bytes = 0;
-        // Stable: quick where the order of the documents is nearly that of the keys.
-        entries.sort_by(|a, b| (a.index, &a.key).cmp(&(b.index, &b.key)));
-        let mut entries = entries.into_iter();
-        loop {
-            let some: Vec<BaseEntry> = entries.by_ref().take(ENTRIES_AT_ONCE).collect();
-            if some.is_empty() {
-                return Ok(());
-            }
-            shared.storage.write_base(BaseWrites { entries: some, ..BaseWrites::default() }).await?;
         }
     }
 }
