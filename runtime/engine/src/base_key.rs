@@ -8,24 +8,60 @@
 //! Both sort alike. Two keys of an index that differ before the id differ in a byte that both have there, because no
 //! key of a value begins with another one unless `ff` follows (`schema`'s `index.rs`); and ids sort as their texts do.
 
+use std::cmp::Ordering;
+
 use syncline_schema::{DocumentId, InternalId, TableNumber, by_id_key, value_key_len, write_id_key};
 
+use crate::commit::IndexId;
 use crate::storage::BaseKey;
 
 const ID_BYTES: usize = 16;
 
 /// What the base has for a key of an index. `None` when it does not end with the id of a document of the table.
 pub(crate) fn to_base(table: TableNumber, key: &[u8]) -> Option<BaseKey> {
-    let text_len = DocumentId { table, internal: InternalId([0; ID_BYTES]) }.text().len();
-    let (head, end) = key.split_at_checked(key.len().checked_sub(text_len + 2)?)?;
+    let (head, end) = key.split_at_checked(key.len().checked_sub(id_key_len(table))?)?;
     let id: [u8; ID_BYTES] = exact_id(table, end)?.try_into().ok()?;
     Some(BaseKey::new(head, InternalId(id)))
 }
 
-/// Appends the key for which the base has another one.
-pub(crate) fn write_from_base(table: TableNumber, key: &BaseKey, out: &mut Vec<u8>) {
-    out.extend_from_slice(key.head());
-    write_id_key(&DocumentId { table, internal: key.id() }, out);
+/// How a key in memory, or a bound of some, compares with one of the same index that the base has.
+pub(crate) fn compare(index: IndexId, key: &[u8], in_base: &BaseKey) -> Ordering {
+    let head = in_base.head();
+    let (begin, end) = key.split_at(head.len().min(key.len()));
+    // Nearly always the heads decide, and the id's text is not needed.
+    begin.cmp(head).then_with(|| {
+        let mut id = Vec::with_capacity(64);
+        write_id(index, in_base.id(), &mut id);
+        end.cmp(&id)
+    })
+}
+
+/// The key in memory for which the base has another one.
+pub(crate) fn from_base(index: IndexId, key: &BaseKey) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(key.len() + longer_by(index));
+    whole.extend_from_slice(key.head());
+    write_id(index, key.id(), &mut whole);
+    whole
+}
+
+/// How much longer a key is in memory than in the base.
+pub(crate) fn longer_by(index: IndexId) -> usize {
+    match index.index {
+        IndexId::BY_ID => 0,
+        _ => id_key_len(index.table) - ID_BYTES,
+    }
+}
+
+fn id_key_len(table: TableNumber) -> usize {
+    DocumentId { table, internal: InternalId([0; ID_BYTES]) }.text().len() + 2
+}
+
+/// The end of a key. Those of `by_id` are the ids, in memory as in the base.
+fn write_id(index: IndexId, id: InternalId, out: &mut Vec<u8>) {
+    match index.index {
+        IndexId::BY_ID => out.extend_from_slice(&id.0),
+        _ => write_id_key(&DocumentId { table: index.table, internal: id }, out),
+    }
 }
 
 /// The bound in the base for a bound of keys in an index with so many fields: what is not below one is not below the
@@ -91,6 +127,7 @@ mod tests {
     use super::*;
 
     const TABLE: TableNumber = TableNumber(10_001);
+    const INDEX: IndexId = IndexId { table: TABLE, index: 2 };
 
     #[test]
     fn bounds_of_by_id_become_ids() {
@@ -163,12 +200,12 @@ mod tests {
         fn the_base_has_keys_in_their_order_and_gives_them_back(keys in vec(key(), 2..8)) {
             let in_base: Vec<_> = keys.iter().map(|key| to_base(TABLE, key).unwrap()).collect();
             for (a, base_a) in keys.iter().zip(&in_base) {
-                let mut back = Vec::new();
-                write_from_base(TABLE, base_a, &mut back);
-                prop_assert_eq!(&back, a);
+                prop_assert_eq!(&from_base(INDEX, base_a), a);
                 for (b, base_b) in keys.iter().zip(&in_base) {
                     prop_assert_eq!(a.cmp(b), base_a.cmp(base_b));
+                    prop_assert_eq!(compare(INDEX, a, base_b), a.cmp(b));
                 }
+                prop_assert_eq!(a.len(), base_a.len() + longer_by(INDEX));
             }
         }
 
@@ -177,7 +214,9 @@ mod tests {
             let in_base = bound(TABLE, 2, &cut);
             for key in keys {
                 let below = key < cut;
-                prop_assert_eq!(to_base(TABLE, &key).unwrap()[..] < in_base[..], below, "{:x?} and {:x?}", key, cut);
+                let key_in_base = to_base(TABLE, &key).unwrap();
+                prop_assert_eq!(key_in_base[..] < in_base[..], below, "{:x?} and {:x?}", key, cut);
+                prop_assert_eq!(compare(INDEX, &cut, &key_in_base), cut.cmp(&key));
             }
         }
     }

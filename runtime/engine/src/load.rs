@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use syncline_functions::tx::Order;
-use syncline_schema::{InternalId, TableNumber, Timestamp};
+use syncline_schema::{InternalId, Timestamp};
 
 use crate::base_key;
 use crate::catalog::{Table, stored_from_base};
@@ -170,8 +170,9 @@ impl Shared {
         loop {
             let base = self.base();
             let rows = self.read_gap(table, index, gap, order, limit).await?;
-            let rows = prepare_rows(table.number, index, rows)?;
-            let interval = covered(gap, order, &rows, limit);
+            let rows = prepare_rows(rows)?;
+            let of = IndexId { table: table.number, index };
+            let interval = covered(of, gap, order, &rows, limit);
             if intake == Intake::Nothing {
                 beneath.add_rows(base, order, interval, rows);
                 return Ok(());
@@ -182,7 +183,7 @@ impl Shared {
             }
             // An empty interval is something too.
             self.n_taken_in.fetch_add(rows.len() + 1, Ordering::Relaxed);
-            install_rows(&mut space, index, rows, base);
+            install_rows(&mut space, of, rows, base);
             let entries = match index {
                 IndexId::BY_ID => None,
                 index => space.index_mut(index),
@@ -245,38 +246,38 @@ fn prepare_document(json: Option<Arc<str>>) -> Result<Option<Stored>, StorageErr
     json.map(stored_from_base).transpose()
 }
 
-fn prepare_rows(table: TableNumber, index: u32, rows: Vec<BaseRow>) -> Result<Vec<Row>, StorageError> {
-    let mut whole = Vec::new();
-    let prepare = |BaseRow { key, json, .. }: BaseRow| {
-        whole.clear();
-        match index {
-            IndexId::BY_ID => whole.extend_from_slice(&key),
-            _ => base_key::write_from_base(table, &key, &mut whole),
-        }
-        Ok(Row { key: whole[..].into(), id: key.id(), stored: prepare_document(json)? })
-    };
-    rows.into_iter().map(prepare).collect()
+fn prepare_rows(rows: Vec<BaseRow>) -> Result<Vec<Row>, StorageError> {
+    let mut prepared = Vec::with_capacity(rows.len());
+    for BaseRow { key, json, .. } in rows {
+        prepared.push(Row { key, stored: prepare_document(json)? });
+    }
+    Ok(prepared)
 }
 
-fn install_rows(space: &mut TableSpace, index: u32, rows: Vec<Row>, base: Timestamp) {
-    for Row { key, id, stored } in rows {
+fn install_rows(space: &mut TableSpace, of: IndexId, rows: Vec<Row>, base: Timestamp) {
+    for Row { key, stored } in rows {
+        let id = key.id();
         let place = stored.map_or(Place::UNKNOWN, |stored| space.documents.install(id.into(), stored, base));
-        if index != IndexId::BY_ID
-            && let Some(index) = space.index_mut(index)
+        if of.index != IndexId::BY_ID
+            && let Some(index) = space.index_mut(of.index)
         {
-            index.entries.install(Key::new(key), Entry { id, place }, base);
+            let key = Key::new(base_key::from_base(of, &key).into());
+            index.entries.install(key, Entry { id, place }, base);
         }
     }
 }
 
 /// The interval that rows of a gap are all of.
-fn covered(gap: &Gap, order: Order, rows: &[Row], limit: usize) -> Gap {
+fn covered(index: IndexId, gap: &Gap, order: Order, rows: &[Row], limit: usize) -> Gap {
     let whole = gap.clone();
     match rows.last() {
-        Some(last) if rows.len() >= limit => match order {
-            Order::Asc => Gap { end: Some([&last.key[..], &[0]].concat()), ..whole },
-            Order::Desc => Gap { start: last.key.to_vec(), ..whole },
-        },
+        Some(last) if rows.len() >= limit => {
+            let last = base_key::from_base(index, &last.key);
+            match order {
+                Order::Asc => Gap { end: Some([&last[..], &[0]].concat()), ..whole },
+                Order::Desc => Gap { start: last, ..whole },
+            }
+        }
         _ => whole,
     }
 }

@@ -108,21 +108,28 @@ pub struct BaseRange {
 /// For a row of documents that is all. For an entry of an index the *head* stands before it; no head of an index begins
 /// with another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BaseKey(SmallVec<[u8; 40]>);
+pub struct BaseKey(SmallVec<[u8; BaseKey::SHORT]>);
 
 impl BaseKey {
+    /// Bytes of a key that needs no allocation.
+    const SHORT: usize = 40;
+
     /// A key.
     pub fn new(head: &[u8], id: InternalId) -> Self {
-        let mut key = SmallVec::with_capacity(head.len() + id.0.len());
-        key.extend_from_slice(head);
-        key.extend_from_slice(&id.0);
-        BaseKey(key)
+        let len = head.len() + id.0.len();
+        let mut short = [0; BaseKey::SHORT];
+        if len > short.len() {
+            return BaseKey([head, &id.0].concat().into());
+        }
+        // Filled at once: a key is made for every row that is read.
+        short[..head.len()].copy_from_slice(head);
+        short[head.len()..len].copy_from_slice(&id.0);
+        BaseKey(SmallVec::from_buf_and_len(short, len))
     }
 
     /// The key that has these bytes; `None` when they are too few.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (head, id) = bytes.split_last_chunk()?;
-        Some(BaseKey::new(head, InternalId(*id)))
+        (bytes.len() >= size_of::<InternalId>()).then(|| BaseKey(SmallVec::from_slice(bytes)))
     }
 
     /// What stands before the id.

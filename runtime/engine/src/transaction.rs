@@ -4,6 +4,7 @@
 mod last_seen;
 mod range;
 mod read;
+mod row_key;
 mod values;
 mod write;
 

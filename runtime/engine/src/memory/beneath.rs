@@ -1,26 +1,31 @@
 //! What one reader asked of the base and memory did not take in: looked at beneath memory, as long as the reader needs it.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use syncline_functions::tx::Order;
 use syncline_schema::{InternalId, Timestamp};
 
 use super::{Gap, Stored};
+use crate::base_key;
+use crate::commit::IndexId;
+use crate::storage::BaseKey;
 
 /// A row of the base, ready to be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// Its key in the index; the bytes of the id for documents.
-    pub key: Arc<[u8]>,
-    pub id: InternalId,
+    /// Its key as the base has it: few are wanted in memory's form, which takes as long to make as to read the row.
+    pub key: BaseKey,
     /// `None` when the base holds the entry but not the document: a checkpoint is under way.
     pub stored: Option<Stored>,
 }
 
 /// Rows of the base at one of its timestamps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Beneath {
+    /// The index that `interval` and `rows` are of.
+    index: IndexId,
     /// The timestamp of the base that all of it was read at.
     base: Timestamp,
     /// The interval of an index that `rows` are all of. `None`: no interval.
@@ -32,10 +37,16 @@ pub(crate) struct Beneath {
 }
 
 impl Beneath {
+    /// Nothing yet.
+    pub fn of(index: IndexId) -> Self {
+        let (base, rows) = (Timestamp::ZERO, Vec::new());
+        Beneath { index, base, interval: None, rows, documents: BTreeMap::new() }
+    }
+
     /// Forgets what was read when the base stood elsewhere. Asked under the table's lock, as a load is: see `load.rs`.
     pub fn keep_at(&mut self, base: Timestamp) {
         if self.base != base {
-            *self = Beneath { base, ..Beneath::default() };
+            *self = Beneath { base, ..Beneath::of(self.index) };
         }
     }
 
@@ -74,8 +85,11 @@ impl Beneath {
     }
 
     /// The part of a gap, from where reading comes, of which all rows are here.
-    pub fn part_of(&self, gap: &Gap, order: Order) -> Option<Gap> {
+    pub fn part_of<'a>(&self, gap: &'a Gap, order: Order) -> Option<Cow<'a, Gap>> {
         let known = self.interval.as_ref()?;
+        if known == gap {
+            return Some(Cow::Borrowed(gap));
+        }
         match order {
             Order::Asc => {
                 let begins = known.start <= gap.start && known.end.as_ref().is_none_or(|end| gap.start < *end);
@@ -83,7 +97,7 @@ impl Beneath {
                     (None, end) | (end, None) => end.clone(),
                     (Some(a), Some(b)) => Some(a.min(b).clone()),
                 };
-                begins.then(|| Gap { start: gap.start.clone(), end })
+                begins.then(|| Cow::Owned(Gap { start: gap.start.clone(), end }))
             }
             Order::Desc => {
                 let begins = match (&known.end, &gap.end) {
@@ -92,18 +106,26 @@ impl Beneath {
                     (Some(known), Some(end)) => end <= known,
                 };
                 let begins = begins && gap.end.as_ref().is_none_or(|end| known.start < *end);
-                begins.then(|| Gap { start: known.start.clone().max(gap.start.clone()), end: gap.end.clone() })
+                let start = (&known.start).max(&gap.start);
+                begins.then(|| Cow::Owned(Gap { start: start.clone(), end: gap.end.clone() }))
             }
         }
     }
 
+    /// How many rows there are.
+    pub fn n_rows(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The rows in an interval, by key.
     pub fn rows_in(&self, interval: &Gap) -> &[Row] {
-        let from = self.rows.partition_point(|row| *row.key < *interval.start);
-        let to = match &interval.end {
-            None => self.rows.len(),
-            Some(end) => self.rows.partition_point(|row| *row.key < **end),
-        };
-        &self.rows[from..to]
+        let n_before = |bound: &[u8]| self.rows.partition_point(|row| self.compare(bound, row).is_gt());
+        let to = interval.end.as_ref().map_or(self.rows.len(), |end| n_before(end));
+        &self.rows[n_before(&interval.start)..to]
+    }
+
+    /// How a key in memory, or a bound of some, compares with that of a row.
+    pub fn compare(&self, key: &[u8], row: &Row) -> Ordering {
+        base_key::compare(self.index, key, &row.key)
     }
 }

@@ -243,6 +243,8 @@ pub(crate) struct Keyspace<K: SpaceKey, V> {
     resident: Residency,
     /// Keys of dirty slots, each once.
     dirty: Vec<K>,
+    /// How many keys are in `dirty`, or were taken from it and have not been settled.
+    n_unsettled: usize,
     /// Where eviction goes on.
     hand: Option<K>,
     /// Entries that eviction has let go of, ever.
@@ -253,7 +255,15 @@ pub(crate) struct Keyspace<K: SpaceKey, V> {
 impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// A keyspace without entries; `resident` tells what that means.
     pub fn new(resident: Residency) -> Self {
-        Keyspace { slots: K::Slots::default(), resident, dirty: Vec::new(), hand: None, n_evicted: 0, bytes: 0 }
+        Keyspace {
+            slots: K::Slots::default(),
+            resident,
+            dirty: Vec::new(),
+            n_unsettled: 0,
+            hand: None,
+            n_evicted: 0,
+            bytes: 0,
+        }
     }
 
     fn key_bytes(key: &K) -> usize {
@@ -268,6 +278,11 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// Rises whenever eviction lets go of something.
     pub fn n_evicted(&self) -> u64 {
         self.n_evicted
+    }
+
+    /// Whether the base has all that memory has: what is read there need not be looked for here.
+    pub fn is_settled(&self) -> bool {
+        self.n_unsettled == 0
     }
 
     pub fn resident(&self) -> &Residency {
@@ -317,6 +332,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
             slot.versions.push(version);
             if !slot.dirty {
                 slot.dirty = true;
+                self.n_unsettled += 1;
                 self.dirty.push(key.clone());
             }
             return place;
@@ -327,6 +343,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         }
         self.bytes += Self::key_bytes(key) + slot.bytes();
         slot.versions.push(version);
+        self.n_unsettled += 1;
         self.dirty.push(key.clone());
         self.slots.find_or_insert(key.clone(), |_| slot).1
     }
@@ -387,11 +404,13 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// Ends a checkpoint: the base holds everything up to `base` now. After a failed one, nothing has changed.
     pub fn settle(&mut self, keys: Vec<K>, base: Timestamp, horizon: Timestamp) {
         for key in keys {
+            self.n_unsettled -= 1;
             let Some((slot, _)) = self.slots.find_mut(&key, Place::UNKNOWN) else { continue };
             self.bytes -= slot.trim(horizon);
             slot.versions.shrink_to_fit();
             slot.dirty = slot.newest().is_some_and(|newest| newest.ts > base);
             if slot.dirty {
+                self.n_unsettled += 1;
                 self.dirty.push(key);
             } else if slot.versions.len() == 1 && slot.versions[0].value.is_none() {
                 self.drop_slot(&key);

@@ -53,8 +53,8 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
             let Some(part) = beneath.and_then(|beneath| beneath.part_of(&gap, order).zip(Some(beneath))) else {
                 return Walk::Gap(gap);
             };
-            let (part, rows) = (&part.0, part.1.rows_in(&part.0));
-            if self.walk_merged(part, rows, order, snapshot, &mut visit).is_break() {
+            let (part, beneath) = (&*part.0, part.1);
+            if self.walk_merged(part, beneath, order, snapshot, &mut visit).is_break() {
                 return Walk::Stopped;
             }
             let reached_end = match order {
@@ -132,17 +132,23 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// What a snapshot sees where all rows of the base are at hand: memory's versions, and those rows where it has none.
     fn walk_merged<'a>(
         &'a self,
-        Gap { start, end }: &Gap,
-        rows: &'a [Row],
+        interval: &Gap,
+        beneath: &'a Beneath,
         order: Order,
         snapshot: Timestamp,
         visit: &mut impl FnMut(Seen<'a, K, V>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        let (Gap { start, end }, mut rows) = (interval, beneath.rows_in(interval).iter());
         match order {
-            Order::Asc => merge(self.slots_in(start, end.as_deref()), rows.iter(), |a, b| a.cmp(b), snapshot, visit),
+            Order::Asc if self.is_settled() => rows.try_for_each(|row| visit(Seen::Base(row))),
+            Order::Desc if self.is_settled() => rows.rev().try_for_each(|row| visit(Seen::Base(row))),
+            Order::Asc => {
+                let slots = self.slots_in(start, end.as_deref());
+                merge(slots, rows, |key, row| beneath.compare(key, row), snapshot, visit)
+            }
             Order::Desc => {
                 let slots = self.slots_back(start, end.as_deref());
-                merge(slots, rows.iter().rev(), |a, b| b.cmp(a), snapshot, visit)
+                merge(slots, rows.rev(), |key, row| beneath.compare(key, row).reverse(), snapshot, visit)
             }
         }
     }
@@ -151,16 +157,16 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
 fn merge<'a, K: SpaceKey + 'a, V: Weigh + 'a>(
     slots: impl Iterator<Item = (&'a K, &'a Slot<V>)>,
     rows: impl Iterator<Item = &'a Row>,
-    compare: impl Fn(&[u8], &[u8]) -> Ordering,
+    compare: impl Fn(&[u8], &Row) -> Ordering,
     snapshot: Timestamp,
     visit: &mut impl FnMut(Seen<'a, K, V>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut rows = rows.peekable();
     for (key, slot) in slots {
-        while let Some(row) = rows.next_if(|row| compare(&row.key, key.bytes().as_ref()).is_lt()) {
+        while let Some(row) = rows.next_if(|row| compare(key.bytes().as_ref(), row).is_gt()) {
             visit(Seen::Base(row))?;
         }
-        let row = rows.next_if(|row| *row.key == *key.bytes().as_ref());
+        let row = rows.next_if(|row| compare(key.bytes().as_ref(), row).is_eq());
         match (slot.at(snapshot), row) {
             (Some(Version { value: Some(value), .. }), _) => visit(Seen::Memory(key, value))?,
             // All that memory has is newer than the snapshot: what the base has is what it was before.

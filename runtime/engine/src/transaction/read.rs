@@ -1,6 +1,5 @@
 //! Reading: from memory at once where it is complete, else from the base, which memory then knows.
 
-use std::borrow::Cow;
 use std::hint::black_box;
 use std::iter::Peekable;
 use std::ops::ControlFlow;
@@ -12,7 +11,9 @@ use syncline_functions::tx::{Batch, DbError, Document, Order, Reply, Scan};
 use syncline_schema::{BY_CREATION_TIME, BY_ID, DocumentId, InternalId, KeyRange, by_id_key};
 
 use super::last_seen::LastSeen;
+use super::row_key::RowKey;
 use super::{Transaction, TxState, range};
+use crate::base_key;
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
 use crate::load::Loading;
@@ -41,7 +42,7 @@ type Together<T> = SmallVec<[T; TOGETHER]>;
 
 /// An entry of an index that a walk came to.
 struct EntrySeen<'a> {
-    key: &'a Arc<[u8]>,
+    key: RowKey<'a>,
     entry: Entry,
     /// Where it came from, unless that is memory.
     row: Option<&'a Row>,
@@ -90,7 +91,7 @@ impl Transaction {
         let this = self.strong();
         Reply::Later(Box::pin(async move {
             let _loading = Loading::begin(&this.shared);
-            let mut beneath = Beneath::default();
+            let mut beneath = Beneath::of(IndexId { table: table.number, index: IndexId::BY_ID });
             loop {
                 let loaded = this.shared.load_documents(&table, vec![id.internal], Some(&mut beneath)).await;
                 loaded.map_err(|error| this.fail(error))?;
@@ -153,7 +154,7 @@ impl Transaction {
         let this = self.strong();
         Reply::Later(Box::pin(async move {
             let _loading = Loading::begin(&this.shared);
-            let mut beneath = Beneath::default();
+            let mut beneath = Beneath::of(step.index);
             loop {
                 let attempt = this.attempt(&this.state(), &step, Some(&mut beneath));
                 let loaded = match attempt {
@@ -193,24 +194,27 @@ impl Transaction {
             &*beneath
         });
         let mut merge = Merge::new(step, &state.writes);
+        merge.rows.batch.documents.reserve(beneath.map_or(0, Beneath::n_rows).min(step.limit));
         let interval = (&step.interval.start[..], step.interval.end.as_deref());
         let walk = if step.index.index == IndexId::BY_ID {
             space.documents.walk(interval, step.order, self.snapshot, beneath, |seen| {
                 let (id, stored) = match seen {
                     Seen::Memory(key, stored) => (key.id(), Some(stored)),
-                    Seen::Base(row) => (row.id, row.stored.as_ref()),
+                    Seen::Base(row) => (row.key.id(), row.stored.as_ref()),
                 };
-                merge.visit(&id.0, id, |_| Some((None, stored?)))
+                merge.visit(RowKey::Id, id, |_| stored)
             })
         } else if let Some(index) = space.index(step.index.index) {
             let mut together = Together::new();
             let n_together = step.limit.min(TOGETHER);
             let walk = index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
                 together.push(match seen {
-                    Seen::Memory(key, entry) => EntrySeen { key: key.shared(), entry: *entry, row: None },
+                    Seen::Memory(key, entry) => {
+                        EntrySeen { key: RowKey::Memory(key.shared()), entry: *entry, row: None }
+                    }
                     Seen::Base(row) => {
-                        let entry = Entry { id: row.id, place: Place::UNKNOWN };
-                        EntrySeen { key: &row.key, entry, row: Some(row) }
+                        let entry = Entry { id: row.key.id(), place: Place::UNKNOWN };
+                        EntrySeen { key: RowKey::Base(&row.key), entry, row: Some(row) }
                     }
                 });
                 if together.len() < n_together {
@@ -240,8 +244,13 @@ impl Transaction {
         beneath: Option<&'a Beneath>,
         merge: &mut Merge<'a>,
     ) -> ControlFlow<()> {
-        let find = |entry: &Entry| space.documents.get(&entry.id.into(), entry.place, self.snapshot);
-        let found: Together<Known<'a, Stored>> = entries.iter().map(|seen| find(&seen.entry)).collect();
+        let is_settled = space.documents.is_settled();
+        let find = |EntrySeen { entry, row, .. }: &EntrySeen<'a>| match row {
+            // Memory has the same, if any.
+            Some(Row { stored: Some(stored), .. }) if is_settled => Known::Present(stored, Place::UNKNOWN),
+            _ => space.documents.get(&entry.id.into(), entry.place, self.snapshot),
+        };
+        let found: Together<Known<'a, Stored>> = entries.iter().map(find).collect();
         for known in &found {
             if let Known::Present(stored, _) = known {
                 black_box((stored.json.as_bytes().first(), stored.json.as_bytes().last()));
@@ -251,21 +260,18 @@ impl Transaction {
             if row.is_none() {
                 merge.note(&entry);
             }
-            merge.visit(key, entry.id, |missing| {
-                let stored = match known {
-                    Known::Present(stored, _) => stored,
-                    // An entry without its document: only in a damaged base.
-                    Known::Absent => return None,
-                    Known::Unknown => {
-                        let stored = row.and_then(|row| row.stored.as_ref());
-                        let read = stored.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
-                        if read.is_none() {
-                            missing.push(entry.id);
-                        }
-                        read??
+            merge.visit(key, entry.id, |missing| match known {
+                Known::Present(stored, _) => Some(stored),
+                // An entry without its document: only in a damaged base.
+                Known::Absent => None,
+                Known::Unknown => {
+                    let stored = row.and_then(|row| row.stored.as_ref());
+                    let read = stored.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
+                    if read.is_none() {
+                        missing.push(entry.id);
                     }
-                };
-                Some((Some(Cow::Borrowed(key)), stored))
+                    read?
+                }
             })?;
         }
         ControlFlow::Continue(())
@@ -329,14 +335,7 @@ impl Step {
     fn is_by_id(&self) -> bool {
         self.index.index == IndexId::BY_ID
     }
-
-    fn row_key(&self, key: RowKey<'_>, id: DocumentId) -> Arc<[u8]> {
-        key.map_or_else(|| by_id_key(&id).into(), Cow::into_owned)
-    }
 }
-
-/// The key of a row. `None` for `by_id`, whose keys are made of the ids when somebody wants them.
-type RowKey<'a> = Option<Cow<'a, Arc<[u8]>>>;
 
 /// A document that the transaction wrote, with its key in the index that is read.
 type OwnRow<'a> = (Arc<[u8]>, &'a Write);
@@ -350,6 +349,8 @@ struct Merge<'a> {
     rows: Rows,
     /// The key of the last row, unless all are kept.
     last_key: Option<RowKey<'a>>,
+    /// How many rows came with the keys that the base has.
+    n_base_keys: usize,
     missing: Vec<InternalId>,
 }
 
@@ -367,7 +368,7 @@ impl<'a> Merge<'a> {
         if step.limit <= LOOKED_UP_MAX {
             rows.batch.documents.reserve_exact(step.limit);
         }
-        Merge { step, writes, own, rows, last_key: None, missing: Vec::new() }
+        Merge { step, writes, own, rows, last_key: None, n_base_keys: 0, missing: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
@@ -377,9 +378,18 @@ impl<'a> Merge<'a> {
     fn push(&mut self, key: RowKey<'a>, id: DocumentId, stored: &Stored) {
         let Rows { batch, bytes, key_bytes, .. } = &mut self.rows;
         *bytes += u64::from(stored.size);
-        *key_bytes += key.as_ref().map_or(0, |key| key.len() as u64);
+        *key_bytes += match &key {
+            // Counted at the end.
+            RowKey::Id => 0,
+            RowKey::Memory(key) => key.len(),
+            RowKey::Own(key) => key.len(),
+            RowKey::Base(key) => {
+                self.n_base_keys += 1;
+                key.len()
+            }
+        } as u64;
         if self.step.keys {
-            batch.keys.push(self.step.row_key(key, id));
+            batch.keys.push(key.into_bytes(self.step.index, id));
         } else {
             self.last_key = Some(key);
         }
@@ -398,23 +408,25 @@ impl<'a> Merge<'a> {
             && let Some((key, write)) = self.own.next_if(|(key, _)| is_due(key))
         {
             if let Some(stored) = &write.new {
-                let key = (!self.step.is_by_id()).then_some(Cow::Owned(key));
+                let key = if self.step.is_by_id() { RowKey::Id } else { RowKey::Own(key) };
                 self.push(key, write.id, stored);
             }
         }
     }
 
-    /// A row of the snapshot; `make` gives its key and document.
-    fn visit(
+    /// A row of the snapshot; `find` gives its document.
+    fn visit<'b>(
         &mut self,
-        key: &[u8],
+        key: RowKey<'a>,
         id: InternalId,
-        make: impl FnOnce(&mut Vec<InternalId>) -> Option<(RowKey<'a>, &'a Stored)>,
+        find: impl FnOnce(&mut Vec<InternalId>) -> Option<&'b Stored>,
     ) -> ControlFlow<()> {
         if self.own.peek().is_some() {
-            match self.step.order {
-                Order::Asc => self.take_own(|own| own < key),
-                Order::Desc => self.take_own(|own| own > key),
+            let step = self.step;
+            let order = |own: &[u8]| key.compare(step.index, own, id);
+            match step.order {
+                Order::Asc => self.take_own(|own| order(own).is_lt()),
+                Order::Desc => self.take_own(|own| order(own).is_gt()),
             }
         }
         if self.is_full() {
@@ -422,7 +434,7 @@ impl<'a> Merge<'a> {
         }
         let id = DocumentId { table: self.step.index.table, internal: id };
         let written = !self.writes.is_empty() && self.writes.get(&id).is_some();
-        if !written && let Some((key, stored)) = make(&mut self.missing) {
+        if !written && let Some(stored) = find(&mut self.missing) {
             self.push(key, id, stored);
         }
         if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -449,7 +461,10 @@ impl<'a> Merge<'a> {
         let Rows { batch, key_bytes, .. } = &mut self.rows;
         batch.done = done;
         if !done && let Some((key, last)) = self.last_key.zip(batch.documents.last()) {
-            batch.keys.push(self.step.row_key(key, last.id));
+            batch.keys.push(key.into_bytes(self.step.index, last.id));
+        }
+        if self.n_base_keys > 0 {
+            *key_bytes += (self.n_base_keys * base_key::longer_by(self.step.index)) as u64;
         }
         if self.step.is_by_id()
             && let Some(first) = batch.documents.first()

@@ -200,7 +200,7 @@ impl Reader {
         let mut statement = self.connection.prepare_cached(sql)?;
         let end = range.end.as_deref().unwrap_or(&BEHIND_ALL_IDS);
         let mut rows = statement.query(params![table.0, range.start, end, limit(range)])?;
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(range.limit.min(ROWS_MIN));
         while let Some(row) = rows.next()? {
             let id = InternalId(row.get(0)?);
             let json = Some(json(row, 1, table, id)?);
@@ -212,18 +212,18 @@ impl Reader {
     fn index_range(&self, index: IndexId, range: &BaseRange) -> Result<BaseAnswer> {
         let sql = match range.order {
             Order::Asc => {
-                "SELECT key, id, sum, json, d.row FROM entries e LEFT JOIN documents d ON d.row = e.row \
+                "SELECT key, e.row, id, sum, json FROM entries e LEFT JOIN documents d ON d.row = e.row \
                  WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3"
             }
             Order::Desc => {
-                "SELECT key, id, sum, json, d.row FROM entries e LEFT JOIN documents d ON d.row = e.row \
+                "SELECT key, e.row, id, sum, json FROM entries e LEFT JOIN documents d ON d.row = e.row \
                  WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3"
             }
         };
         let mut statement = self.connection.prepare_cached(sql)?;
         let end = range.end.as_ref().map_or_else(|| index_end(index), |end| entry_key(index, end));
         let mut rows = statement.query(params![&entry_key(index, &range.start)[..], &end[..], limit(range)])?;
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(range.limit.min(ROWS_MIN));
         while let Some(row) = rows.next()? {
             found.push(self.entry(row, index.table)?);
         }
@@ -235,8 +235,8 @@ impl Reader {
         let key = row.get_ref(0)?.as_blob()?.get(INDEX_BYTES..).and_then(BaseKey::from_bytes);
         let key = key.ok_or_else(|| damaged(0, "an index entry is too short".to_owned()))?;
         let id = key.id();
-        let found = match row.get_ref(1)?.as_blob_or_null()? {
-            Some(found) if found == id.0 => Some((json(row, 2, table, id)?, RowNumber(row.get(4)?))),
+        let found = match row.get_ref(2)?.as_blob_or_null()? {
+            Some(found) if found == id.0 => Some((json(row, 3, table, id)?, RowNumber(row.get(1)?))),
             _ => self.document(table, id)?,
         };
         let (json, row) = found.unzip();
@@ -253,6 +253,9 @@ impl Reader {
 
 /// Sorts behind all ids.
 const BEHIND_ALL_IDS: [u8; 17] = [0xff; 17];
+
+/// Rows that room is made for before they are read, a number.
+const ROWS_MIN: usize = 64;
 
 fn limit(range: &BaseRange) -> i64 {
     i64::try_from(range.limit).unwrap_or(i64::MAX)
