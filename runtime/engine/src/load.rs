@@ -26,7 +26,7 @@ const ROWS_AT_ONCE: usize = 64;
 
 /// Of so many reads that ask the base while memory is full, it takes in what one found: so what is read again and again
 /// comes in soon, and a scan of everything, or look-ups all over it, do not cost an eviction a row.
-const TAKEN_IN_ONE_OF: usize = 8;
+const TAKEN_IN_ONE_OF: usize = 32;
 
 /// Memory counts as full when so much of the budget is left, as a share of it: more than one round of eviction lets go
 /// of. Else each round would make room for some hundred reads, and nearly all would be taken in.
