@@ -69,6 +69,8 @@ pub(crate) async fn checkpoint(shared: &Shared) -> Result<(), StorageError> {
     if to <= base {
         return Ok(());
     }
+    // What was written since the last one has taken room, and what that one moved can make it.
+    shared.evict(shared.memory_budget(), usize::MAX);
     let log_bytes = shared.log_bytes.load(Ordering::Relaxed);
     let mut taken: Vec<Taken> = shared.catalog().iter().map(take).collect();
     taken.iter_mut().for_each(Taken::sort);

@@ -51,9 +51,9 @@ pub struct EngineConfig {
     pub exclusive_turn_max: Duration,
     /// Snapshots held by [`Engine::pin`](crate::Engine::pin) at once, a number. Default 4,096. Source: ours; P7.
     pub pins_max: usize,
-    /// Memory for data, bytes: documents and index entries, those that are in the log only included, and what the
-    /// storage caches. Not counted: what running functions hold, commits that transactions still need, and the
-    /// program itself. Default 1 GiB. Source: ours.
+    /// Memory for data, bytes: documents and index entries, those that are in the log only included, what the storage
+    /// caches, and an eighth for what allocators hold beyond that. Not counted: what running functions hold, commits that
+    /// transactions still need, and the program itself. Default 1 GiB. Source: ours.
     pub memory_budget_bytes: usize,
     /// Commits kept for conflicts and subscriptions beyond what running transactions need, bytes. When those need
     /// more, the oldest transactions are ended early. Default 256 MiB. Source: ours; P7.
@@ -64,8 +64,9 @@ pub struct EngineConfig {
     /// that is less. Default 64 MiB. Source: ours; longer means a
     /// slower start after a crash, shorter that documents written often are moved more often.
     pub checkpoint_log_bytes: u64,
-    /// Commits wait for the base when the log that it lacks has grown to so many bytes, or to half of the memory for
-    /// documents if that is less, but not below 1 MiB: all of it stays in memory until the base has it. Default 256 MiB.
+    /// Commits wait for the base when the log that it lacks has grown to so many bytes, or to a quarter of the memory
+    /// for documents if that is less, but not below 1 MiB: until the base has it, all of it stays in memory and takes
+    /// two to three times as much there. Default 256 MiB.
     /// Source: ours; P7.
     pub log_bytes_max: u64,
     /// Rows moved to the base in one transaction of the storage, a number. Default 512. Source: ours; commits wait

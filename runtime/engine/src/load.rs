@@ -79,10 +79,11 @@ impl Drop for Loading<'_> {
 }
 
 impl Shared {
-    /// What documents and index entries may take: the storage's caches have their part of the whole, at most half.
+    /// What documents and index entries may take: the storage's caches have their part of the whole, and so has what
+    /// allocators hold beyond what is in use. That is at most half.
     pub(crate) fn memory_budget(&self) -> usize {
         let whole = self.config.memory_budget_bytes;
-        whole.saturating_sub(self.storage.cache_bytes_max()).max(whole / 2)
+        (whole - whole / 8).saturating_sub(self.storage.cache_bytes_max()).max(whole / 2)
     }
 
     /// Bytes of the log after which it is moved to the base. What is in the log only cannot be let go of, and takes
@@ -94,7 +95,7 @@ impl Shared {
     /// Whether so much is in the log only that commits wait until some of it has been moved to the base.
     pub(crate) fn is_log_too_long(&self) -> bool {
         const SHARE_MIN: u64 = 1 << 20;
-        let share = (self.memory_budget() as u64 / 2).max(SHARE_MIN);
+        let share = (self.memory_budget() as u64 / 4).max(SHARE_MIN);
         self.log_bytes.load(Ordering::Relaxed) >= self.config.log_bytes_max.min(share)
     }
 
