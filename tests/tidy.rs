@@ -145,6 +145,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         (
             "runtime/engine",
             vec![
+                "crc32fast",
                 "futures",
                 "memchr",
                 "rusqlite",

@@ -1,6 +1,5 @@
 //! Reading: from memory at once where it is complete, else from the base, which memory then knows.
 
-use std::hint::black_box;
 use std::iter::Peekable;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use crate::base_key;
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
 use crate::load::Loading;
-use crate::memory::{Beneath, Entry, Gap, Known, Place, Row, Seen, Stored, TableSpace, Walk};
+use crate::memory::{Beneath, Entry, Gap, Known, Place, Seen, Stored, TableSpace, Walk};
 use crate::storage::StorageError;
 use crate::writes::{Write, Writes};
 
@@ -32,21 +31,8 @@ struct Step {
     keys: bool,
 }
 
-/// So many index entries are followed to their documents together.
-const TOGETHER: usize = 16;
-
 /// What asks for so few documents asks for single ones: there is room for all of them from the start.
 const LOOKED_UP_MAX: usize = 2;
-
-type Together<T> = SmallVec<[T; TOGETHER]>;
-
-/// An entry of an index that a walk came to.
-struct EntrySeen<'a> {
-    key: RowKey<'a>,
-    entry: Entry,
-    /// Where it came from, unless that is memory.
-    row: Option<&'a Row>,
-}
 
 /// Documents on their way to the caller, and how much they are.
 #[derive(Default)]
@@ -205,76 +191,51 @@ impl Transaction {
                 merge.visit(RowKey::Id, id, |_| stored)
             })
         } else if let Some(index) = space.index(step.index.index) {
-            let mut together = Together::new();
-            let n_together = step.limit.min(TOGETHER);
-            let walk = index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
-                together.push(match seen {
+            index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
+                let (key, entry, row) = match seen {
                     Seen::Memory(key, entry) => {
-                        EntrySeen { key: RowKey::Memory(key.shared()), entry: *entry, row: None }
+                        merge.note(entry);
+                        (RowKey::Memory(key.shared()), *entry, None)
                     }
                     Seen::Base(row) => {
                         let entry = Entry { id: row.key.id(), place: Place::UNKNOWN };
-                        EntrySeen { key: RowKey::Base(&row.key), entry, row: Some(row) }
+                        (RowKey::Base(&row.key), entry, row.stored.as_ref())
                     }
-                });
-                if together.len() < n_together {
-                    ControlFlow::Continue(())
-                } else {
-                    self.visit_entries(&space, &mut together, beneath, &mut merge)
-                }
-            });
-            match self.visit_entries(&space, &mut together, beneath, &mut merge) {
-                ControlFlow::Continue(()) => walk,
-                ControlFlow::Break(()) => Walk::Stopped,
-            }
+                };
+                merge.visit(key, entry.id, |missing| {
+                    let read = || row.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
+                    self.document_of_entry(&space, entry, row, read, missing)
+                })
+            })
         } else {
             Walk::Ended
         };
         merge.end(walk)
     }
 
-    /// Adds the rows of index entries, and forgets these.
-    ///
-    /// What they lead to lies all over memory. It is asked for before any of it is needed, so that the processor
-    /// fetches all of it at once and not one after the other.
-    fn visit_entries<'a>(
+    /// The document that an index entry leads to. Beneath memory it may have come with the `row`, or be `read`; `None`
+    /// when neither knows it, which is noted.
+    fn document_of_entry<'a>(
         &self,
         space: &'a TableSpace,
-        entries: &mut Together<EntrySeen<'a>>,
-        beneath: Option<&'a Beneath>,
-        merge: &mut Merge<'a>,
-    ) -> ControlFlow<()> {
-        let is_settled = space.documents.is_settled();
-        let find = |EntrySeen { entry, row, .. }: &EntrySeen<'a>| match row {
+        Entry { id, place }: Entry,
+        row: Option<&'a Stored>,
+        read: impl FnOnce() -> Option<Option<&'a Stored>>,
+        missing: &mut Vec<InternalId>,
+    ) -> Option<&'a Stored> {
+        if row.is_some() && space.documents.is_settled() {
             // Memory has the same, if any.
-            Some(Row { stored: Some(stored), .. }) if is_settled => Known::Present(stored, Place::UNKNOWN),
-            _ => space.documents.get(&entry.id.into(), entry.place, self.snapshot),
-        };
-        let found: Together<Known<'a, Stored>> = entries.iter().map(find).collect();
-        for known in &found {
-            if let Known::Present(stored, _) = known {
-                black_box((stored.json.as_bytes().first(), stored.json.as_bytes().last()));
-            }
+            return row;
         }
-        for (EntrySeen { key, entry, row }, known) in entries.drain(..).zip(found) {
-            if row.is_none() {
-                merge.note(&entry);
-            }
-            merge.visit(key, entry.id, |missing| match known {
-                Known::Present(stored, _) => Some(stored),
-                // An entry without its document: only in a damaged base.
-                Known::Absent => None,
-                Known::Unknown => {
-                    let stored = row.and_then(|row| row.stored.as_ref());
-                    let read = stored.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
-                    if read.is_none() {
-                        missing.push(entry.id);
-                    }
-                    read?
-                }
-            })?;
+        match space.documents.get(&id.into(), place, self.snapshot) {
+            Known::Present(stored, _) => Some(stored),
+            // An entry without its document: only in a damaged base.
+            Known::Absent => None,
+            Known::Unknown => read().unwrap_or_else(|| {
+                missing.push(id);
+                None
+            }),
         }
-        ControlFlow::Continue(())
     }
 
     /// Notes what was read, counts it and hands it out.
