@@ -14,7 +14,7 @@ mod mutation;
 use std::sync::Arc;
 use std::time::Duration;
 
-use syncline_engine::{Access, At, BeginError, BeginOptions, Engine, Random, Spawn, Transaction};
+use syncline_engine::{Access, At, BeginError, BeginOptions, Engine, ExpectedCommit, Random, Spawn, Transaction};
 use syncline_functions::registry::{FunctionError, FunctionKind, Registry, Visibility};
 use syncline_functions::run::{Run, RunInputs, RunReport, Seeds, Surroundings};
 use syncline_functions::tx::{DbError, Tx};
@@ -105,6 +105,11 @@ impl Executor {
     /// Runs a future on the threads for functions.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.inner.ports.functions.spawn("call", Box::pin(future));
+    }
+
+    /// Says that mutations are under way, until what this returns is dropped.
+    pub fn expect_commit(&self) -> ExpectedCommit {
+        self.inner.engine.expect_commit()
     }
 
     /// Milliseconds of the monotonic clock.

@@ -45,6 +45,8 @@ pub(crate) struct CommitState {
     /// Waiting for the log writer.
     pending: BatchBytes,
     pending_last: Option<Timestamp>,
+    /// How many they are.
+    pub n_pending: usize,
     /// Why no commits are taken.
     pub halted: Option<Arc<str>>,
     pub turn: Option<Turn>,
@@ -84,6 +86,7 @@ impl CommitState {
     /// What waits to be logged.
     pub fn take_pending(&mut self) -> Option<(Timestamp, BatchBytes)> {
         let last = self.pending_last.take()?;
+        self.n_pending = 0;
         let next = self.pending.next();
         Some((last, std::mem::replace(&mut self.pending, next)))
     }
@@ -92,6 +95,7 @@ impl CommitState {
         self.last = commit.ts;
         self.pending.push(commit.ts, bytes);
         self.pending_last = Some(commit.ts);
+        self.n_pending += 1;
         self.recent_bytes += commit.bytes();
         self.recent.push_back(Arc::new(commit));
     }
@@ -328,8 +332,14 @@ impl Shared {
             }
         }
         let gone = commits.trim(self.snapshots.horizon());
+        let (is_first, is_enough) = (commits.n_pending == 1, self.is_enough(&commits));
         drop(commits);
         drop(gone);
-        self.wakes.log.notify_one();
+        if is_first {
+            self.wakes.log.notify_one();
+        }
+        if is_enough {
+            self.wakes.enough.notify_one();
+        }
     }
 }

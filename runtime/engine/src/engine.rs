@@ -103,6 +103,8 @@ pub(crate) struct Shared {
     /// One checkpoint at a time.
     pub checkpointing: tokio::sync::Mutex<()>,
     pub n_pins: AtomicUsize,
+    /// Those who have said that they are about to commit.
+    pub n_expected: AtomicUsize,
     /// Reads that are loading from the base.
     pub n_loading: AtomicUsize,
     /// Rows that memory has taken in since eviction last came by.
@@ -126,8 +128,21 @@ pub(crate) struct Shared {
 pub(crate) struct Wakes {
     /// Commits wait to be logged, or the engine is to stop.
     pub log: Notify,
+    /// Enough commits wait to be logged, perhaps: see `log_writer.rs`.
+    pub enough: Notify,
     /// The log has grown enough, or the engine is to stop.
     pub checkpoint: Notify,
+}
+
+/// Somebody is about to commit, until this is dropped: see [`Engine::expect_commit`].
+pub struct ExpectedCommit(Arc<Shared>);
+
+impl Drop for ExpectedCommit {
+    fn drop(&mut self) {
+        if self.0.n_expected.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.wakes.enough.notify_one();
+        }
+    }
 }
 
 impl Drop for Shared {
@@ -176,6 +191,12 @@ impl Drop for Pin {
     fn drop(&mut self) {
         self.shared.snapshots.release(self.ts);
         self.shared.n_pins.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for ExpectedCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExpectedCommit").finish_non_exhaustive()
     }
 }
 
@@ -231,6 +252,16 @@ impl Engine {
         outcome: Option<(RequestKey, Outcome)>,
     ) -> Result<Committed, CommitError> {
         self.shared.commit(transaction, outcome)
+    }
+
+    /// Says that a commit is likely to come soon, until what this returns is dropped. Others wait for it, a little, if
+    /// more are to come than have come: they are made durable together.
+    ///
+    /// Nothing depends on it but how many commits share a sync.
+    #[must_use = "it is expected as long as this is kept"]
+    pub fn expect_commit(&self) -> ExpectedCommit {
+        self.shared.n_expected.fetch_add(1, Ordering::AcqRel);
+        ExpectedCommit(self.shared.clone())
     }
 
     /// Waits for the committer's turn: as long as it is held, only transactions begun with its id commit.

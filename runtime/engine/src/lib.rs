@@ -56,7 +56,7 @@ mod writes;
 pub use commit::{Change, Commit, DocumentKeys, IndexId, Outcome, RequestKey};
 pub use committer::Committed;
 pub use config::{EngineConfig, Limits};
-pub use engine::{Access, At, BeginOptions, Durability, Durable, Engine, Pin};
+pub use engine::{Access, At, BeginOptions, Durability, Durable, Engine, ExpectedCommit, Pin};
 pub use error::{BeginError, CommitError, Conflict, OpenError, SchemaMismatch};
 pub use ports::{Clock, OnProgress, Ports, Progress, Random, Spawn, Timer};
 pub use reads::{ReadSet, Touched};

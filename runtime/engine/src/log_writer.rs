@@ -2,13 +2,16 @@
 //!
 //! When an append fails, the log itself says what is there. What is not is undone.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use syncline_schema::Timestamp;
 
 use crate::commit::{Change, IndexId};
+use crate::committer::CommitState;
 use crate::engine::{Durable, Shared, Wakes};
 use crate::storage::{LogBatch, StorageError};
 
@@ -25,6 +28,18 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(1);
 /// Source: ours; short beside a checkpoint.
 const BASE_LOOKED_AT_EVERY: Duration = Duration::from_millis(10);
 
+/// How long commits wait for others that are about to come, at most: less than a client notices, and time for some
+/// hundred on two processors.
+///
+/// Source: ours, measured with 64 clients: without it, so many syncs and wakes took a fifth more of the processors' time.
+const OTHERS_WAITED_FOR: Duration = Duration::from_millis(1);
+
+/// Commits under way that count as many, a number: then each sync is worth waiting for. While they are few, half of them
+/// runs while the other half is synced.
+///
+/// Source: ours, measured as above: with one call each (fewer), and with forty (more).
+const MANY_COMMITS: usize = 128;
+
 /// Appends whose durations are kept, a number. Source: ours; enough for a percentile.
 const SYNCS_KEPT: usize = 512;
 
@@ -36,6 +51,7 @@ pub(crate) async fn run(shared: Weak<Shared>, wakes: Arc<Wakes>, mut head: Times
         let Some(shared) = shared.upgrade() else { return };
         loop {
             shared.wait_for_base().await;
+            shared.wait_for_others().await;
             let Some((ts, bytes)) = shared.commits().take_pending() else { break };
             let n_bytes = bytes.len() as u64;
             let started_ns = shared.ports.clock.wall_ns();
@@ -91,6 +107,30 @@ impl Shared {
         }
         let waited_ms = self.ports.clock.monotonic_ms().saturating_sub(started_ms);
         tracing::warn!(waited_ms, "commits waited: more was written than could be moved to the base meanwhile");
+    }
+
+    /// Waits for commits that are about to come, a little: nobody waits for a mutation that takes long.
+    async fn wait_for_others(&self) {
+        let is_enough = || {
+            let commits = self.commits();
+            commits.n_pending == 0 || self.is_enough(&commits)
+        };
+        if is_enough() {
+            return;
+        }
+        let mut long_enough = self.ports.timer.sleep(OTHERS_WAITED_FOR);
+        while !is_enough() && !self.stopping.load(Ordering::Acquire) {
+            match select(pin!(self.wakes.enough.notified()), long_enough).await {
+                Either::Left(((), rest)) => long_enough = rest,
+                Either::Right(_) => return,
+            }
+        }
+    }
+
+    /// Whether enough commits wait to be logged: as many as are still to come, or all while many are under way.
+    pub(crate) fn is_enough(&self, commits: &CommitState) -> bool {
+        let to_come = self.n_expected.load(Ordering::Acquire);
+        if commits.n_pending + to_come > MANY_COMMITS { to_come == 0 } else { commits.n_pending >= to_come }
     }
 
     fn advance(&self, ts: Timestamp, n_bytes: u64) {

@@ -161,6 +161,7 @@ fn shared(storage: Arc<dyn Storage>, schema: Schema, config: EngineConfig, ports
         turns: Arc::default(),
         checkpointing: tokio::sync::Mutex::new(()),
         n_pins: AtomicUsize::new(0),
+        n_expected: AtomicUsize::new(0),
         n_loading: AtomicUsize::new(0),
         n_taken_in: AtomicUsize::new(0),
         n_asked: AtomicUsize::new(0),

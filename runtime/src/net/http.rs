@@ -137,7 +137,13 @@ impl Caller {
 
     async fn mutation(&self, call: Call) -> Result<MutationRun, HttpError> {
         let executor = self.host.executor.clone();
-        let run = self.host.on_functions(async move { executor.mutation(&call).await }).await?;
+        let expected = executor.expect_commit();
+        let run = self.host.on_functions(async move {
+            let run = executor.mutation(&call).await;
+            drop(expected);
+            run
+        });
+        let run = run.await?;
         self.host.executor.until_durable(&run).await?;
         Ok(run)
     }

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use syncline_client_protocol::RequestId;
+use syncline_engine::ExpectedCommit;
 use tokio::sync::watch;
 
 use super::connection::Note;
@@ -63,7 +64,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<(RequestId, Call)>,
+    waiting: VecDeque<Waiting>,
     /// A task takes from it.
     is_served: bool,
     /// What the last one made or saw.
@@ -76,6 +77,13 @@ struct Queue {
     done: Vec<Done>,
     /// The session waits for the mutation that is being committed.
     is_awaited: bool,
+}
+
+/// A mutation that has not begun.
+struct Waiting {
+    request: RequestId,
+    call: Call,
+    expected: ExpectedCommit,
 }
 
 /// What became of a mutation.
@@ -154,7 +162,7 @@ impl Lane {
             return;
         }
         self.n_under_way += 1;
-        queue.waiting.push_back((request, call));
+        queue.waiting.push_back(Waiting { request, call, expected: self.executor.expect_commit() });
         if std::mem::replace(&mut queue.is_served, true) {
             return;
         }
@@ -235,8 +243,9 @@ impl Shared {
             drop(lane.turn.lock().await);
         }
         let mut told_ms = executor.now_ms();
-        while let Some((request, call, before)) = self.next() {
+        while let Some((Waiting { request, call, expected }, before)) = self.next() {
             let ran = executor.mutation_behind(&call, Behind { before, committing: &self.committing }).await;
+            drop(expected);
             let (must_tell, n_untold) = self.note(Done { request, token: call.request, ran });
             let is_hurried = self.is_hurried.load(Ordering::Relaxed);
             if must_tell || (is_hurried && (n_untold >= TOLD_AT_ONCE_MAX || executor.now_ms() > told_ms)) {
@@ -265,11 +274,11 @@ impl Shared {
         (is_awaited || !waits_for.is_some_and(|on| on.waits_for(published.at.ts(), published.generation)), n_untold)
     }
 
-    fn next(&self) -> Option<(RequestId, Call, Option<StandsOn>)> {
+    fn next(&self) -> Option<(Waiting, Option<StandsOn>)> {
         let mut queue = lock(&self.queue);
         let next = queue.waiting.pop_front();
         queue.is_served = next.is_some();
-        next.map(|(request, call)| (request, call, queue.before))
+        next.map(|next| (next, queue.before))
     }
 }
 
