@@ -55,6 +55,38 @@ async fn all_that_gathers_during_an_append_is_one_append() {
     assert_eq!(world.storage.n_syncs() - before, 2, "the first, and the 49 that came during it");
 }
 
+#[tokio::test]
+async fn commits_that_are_about_to_come_share_an_append() {
+    let world = items();
+    let engine = world.open().await;
+    let before = world.storage.n_syncs();
+    let expected = [engine.expect_commit(), engine.expect_commit()];
+    let first = begin(&engine);
+    insert(&first, "items", r#"{"n":1.0}"#).await;
+    commit(&engine, &first).unwrap();
+    // The log writer sees that there is one, and that two are expected.
+    tokio::task::yield_now().await;
+    let second = begin(&engine);
+    insert(&second, "items", r#"{"n":2.0}"#).await;
+    let last = commit(&engine, &second).unwrap();
+    drop(expected);
+    assert!(engine.wait_durable(last.ts, second.generation()).await);
+    assert_eq!(world.storage.n_syncs() - before, 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_commit_that_does_not_come() {
+    let world = items();
+    let engine = world.open().await;
+    let _expected = [engine.expect_commit(), engine.expect_commit()];
+    let before_ms = world.clock.monotonic_ms();
+    let tx = begin(&engine);
+    insert(&tx, "items", r#"{"n":1.0}"#).await;
+    let committed = commit(&engine, &tx).unwrap();
+    assert!(engine.wait_durable(committed.ts, tx.generation()).await);
+    assert_eq!(world.clock.monotonic_ms() - before_ms, 1, "a millisecond");
+}
+
 /// spec: S82
 #[tokio::test]
 async fn timestamps_rise_when_the_clock_is_set_back_and_over_restarts() {
