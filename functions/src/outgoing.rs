@@ -7,11 +7,12 @@ use std::any::TypeId;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use syncline_schema::{
-    ARRAY_LEN_MAX, DecodeError, FieldType, Table, Validator, decode_json, encode_json, encode_json_behind,
-};
+use syncline_schema::{ARRAY_LEN_MAX, DecodeError, FieldType, Table, Validator, decode_json, encode_json_behind};
 
 use crate::error::{Error, Result};
+
+/// Room that a text is given before it is written, bytes: as much as small documents take.
+const ROOM_BYTES: usize = 128;
 
 /// Whether values of a type can break a rule that the type does not know.
 pub(crate) fn is_open(validator: &Validator) -> bool {
@@ -26,10 +27,8 @@ pub(crate) fn is_open(validator: &Validator) -> bool {
 
 /// Encodes a value; `open` is what [`is_open`] says of its type.
 pub(crate) fn encode<T: FieldType>(value: &T, open: bool) -> Result<String, DecodeError> {
-    let json = encode_json(value);
-    if open || may_have_long_array(&json) {
-        decode_json::<T>(&json)?;
-    }
+    let mut json = String::with_capacity(ROOM_BYTES);
+    encode_behind(&mut json, value, open)?;
     Ok(json)
 }
 

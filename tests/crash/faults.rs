@@ -91,6 +91,7 @@ async fn survives<T>(
 
     let fault = begin(&server.process);
     let line = server.says("commits could not be appended").await;
+    assert!(line.contains("syncline.sqlite-log"), "the log says which file it is about: {line}");
     assert!(line.contains(says), "the log says what is wrong and what to do: {line}");
     // What still fits is stored; what does not is refused.
     let mut counted = 0.0;

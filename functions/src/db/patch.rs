@@ -13,9 +13,6 @@ const UNDEFINED: &str = r#"{"$undefined":null}"#;
 /// What a field is given in the text beyond its name: quotes, colon and a number, bytes.
 const ROOM_BYTES: usize = 32;
 
-/// Nothing, or the rule that a value breaks.
-type Encoded = Result<(), DecodeError>;
-
 /// The fields of a patch, encoded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PatchFields {
@@ -36,9 +33,9 @@ impl PatchFields {
             return self.clear(name);
         }
         let set = if self.is_behind_all(name) {
-            self.push(name, |json| outgoing::encode_behind(json, value, open))
+            self.encode_behind(name, value, open)
         } else {
-            outgoing::encode(value, open).and_then(|value| self.insert(name, &value))
+            outgoing::encode(value, open).map(|value| self.insert(name, &value))
         };
         if let Err(error) = set {
             self.invalid.get_or_insert(error);
@@ -47,62 +44,64 @@ impl PatchFields {
 
     /// Removes a field.
     pub fn clear(&mut self, name: &'static str) {
-        if let Err(error) = self.insert(name, UNDEFINED) {
-            self.invalid.get_or_insert(error);
-        }
-    }
-
-    fn insert(&mut self, name: &'static str, value: &str) -> Encoded {
-        if self.is_behind_all(name) {
-            return self.push_text(name, value);
-        }
-        let mut rest = std::mem::take(self);
-        self.invalid = rest.invalid.take();
-        let mut value = Some(value);
-        for (other, place) in &rest.fields {
-            if *other >= name
-                && let Some(value) = value.take()
-            {
-                self.push_text(name, value)?;
-            }
-            if *other != name {
-                self.push_text(other, &rest.json[place.clone()])?;
-            }
-        }
-        value.map_or(Ok(()), |value| self.push_text(name, value))
+        self.insert(name, UNDEFINED);
     }
 
     fn is_behind_all(&self, name: &str) -> bool {
         self.fields.last().is_none_or(|(last, _)| *last < name)
     }
 
-    fn push_text(&mut self, name: &'static str, value: &str) -> Encoded {
-        self.push(name, |json| {
-            json.push_str(value);
-            Ok(())
-        })
+    /// Adds a field behind all others, unless its value breaks a rule.
+    fn encode_behind<T: FieldType>(&mut self, name: &'static str, value: &T, open: bool) -> Result<(), DecodeError> {
+        let (before, start) = (self.json.len(), self.begin(name));
+        match outgoing::encode_behind(&mut self.json, value, open) {
+            Ok(()) => self.end(name, start),
+            Err(error) => {
+                self.json.truncate(before);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
-    /// Adds a field behind all others, unless its value cannot be written.
-    fn push(&mut self, name: &'static str, write_value: impl FnOnce(&mut String) -> Encoded) -> Encoded {
-        let begin = self.json.len();
+    fn insert(&mut self, name: &'static str, value: &str) {
+        if self.is_behind_all(name) {
+            return self.push(name, value);
+        }
+        let mut rest = std::mem::take(self);
+        self.invalid = rest.invalid.take();
+        let mut is_put = false;
+        for (other, place) in &rest.fields {
+            if *other >= name && !std::mem::replace(&mut is_put, true) {
+                self.push(name, value);
+            }
+            if *other != name {
+                self.push(other, &rest.json[place.clone()]);
+            }
+        }
+    }
+
+    /// Adds a field behind all others.
+    fn push(&mut self, name: &'static str, value: &str) {
+        let start = self.begin(name);
+        self.json.push_str(value);
+        self.end(name, start);
+    }
+
+    /// Writes the name of a field behind all others. Returns where its value goes.
+    fn begin(&mut self, name: &str) -> usize {
         self.json.reserve(name.len() + ROOM_BYTES);
         // Names of fields are identifiers: nothing in them needs an escape.
         self.json.push_str(if self.fields.is_empty() { "{\"" } else { ",\"" });
         self.json.push_str(name);
         self.json.push_str("\":");
-        let start = self.json.len();
-        match write_value(&mut self.json) {
-            Ok(()) => {
-                self.fields.reserve_exact(1);
-                self.fields.push((name, start..self.json.len()));
-                Ok(())
-            }
-            Err(error) => {
-                self.json.truncate(begin);
-                Err(error)
-            }
-        }
+        self.json.len()
+    }
+
+    /// Its value has been written.
+    fn end(&mut self, name: &'static str, start: usize) {
+        self.fields.reserve_exact(1);
+        self.fields.push((name, start..self.json.len()));
     }
 
     /// What the document with this wire JSON becomes, system fields included.

@@ -388,18 +388,13 @@ impl StorageError {
             | StorageError::ReadOnly { what }
             | StorageError::Full { what }
             | StorageError::Corrupt { what }
-            | StorageError::Io { what }
-                if !what.starts_with(&file) =>
-            {
-                *what = format!("{file}: {what}");
+            | StorageError::Io { what } => {
+                if !what.starts_with(&file) {
+                    *what = format!("{file}: {what}");
+                }
             }
             // They name it, or are not about it.
-            StorageError::Busy { .. }
-            | StorageError::ReadOnly { .. }
-            | StorageError::Full { .. }
-            | StorageError::Corrupt { .. }
-            | StorageError::Io { .. }
-            | StorageError::HeadMoved { .. }
+            StorageError::HeadMoved { .. }
             | StorageError::Locked { .. }
             | StorageError::Version { .. }
             | StorageError::Closed => {}

@@ -128,10 +128,9 @@ pub(crate) fn encode_bytes<S: Serializer>(value: &[u8], serializer: S) -> Result
 ///
 /// When an implementation of `FieldType::encode` fails by itself: memory does not.
 pub(crate) fn to_json_string<T: Serialize>(value: &T) -> String {
-    let mut text = Vec::with_capacity(128);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut text, CanonicalFormatter);
-    value.serialize(&mut serializer).expect("writing a value into memory does not fail");
-    String::from_utf8(text).expect("serde_json writes text")
+    let mut text = String::with_capacity(128);
+    write_json_behind(&mut text, value);
+    text
 }
 
 /// The same, behind what a text has.

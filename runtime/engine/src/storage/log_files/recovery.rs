@@ -126,27 +126,18 @@ impl Part {
                 let here = at + n as u64;
                 let window = bytes[n..].first_chunk().expect("as long as a head");
                 let Some(found) = RecordHead::decode(window) else { continue };
-                let fits = found.before >= last && here.saturating_add(found.record_len()) <= len;
-                if fits && self.is_whole(here, window, &found, head)? {
+                let end = here.saturating_add(found.record_len());
+                let alone = Records { end, ..Records::none(0, FileHead { before: last, ..*head }) };
+                if found.before >= last
+                    && end <= len
+                    && read(self, &alone, here, |_, _, _| ControlFlow::Continue(()))? == Ended::All
+                {
                     return Ok(Some(here));
                 }
             }
             at += SEARCHED_AT_ONCE as u64;
         }
         Ok(None)
-    }
-
-    fn is_whole(
-        &mut self,
-        at: u64,
-        bytes: &[u8; RECORD_HEAD],
-        found: &RecordHead,
-        head: &FileHead,
-    ) -> Result<bool, StorageError> {
-        self.seek(at + RECORD_HEAD as u64)?;
-        let mut batch = vec![0; found.len as usize];
-        self.file.read_exact(&mut batch).map_err(|error| self.failed(&error))?;
-        Ok(sum_of(&head.seed(), &bytes[..RECORD_HEAD - size_of::<u32>()], &batch) == found.sum)
     }
 }
 
