@@ -15,8 +15,11 @@ use crate::field_type::FieldType;
 /// Levels of arrays and objects that are followed. Deeper texts are left to `serde_json`, which has the same limit.
 const DEPTH_MAX: usize = 128;
 
-/// Bytes of a string that are looked at one by one: most strings are names and end before.
+/// Bytes of a string that are looked at here: most strings are names and end before.
 const SHORT_MAX: usize = 16;
+
+/// Bytes that are looked at together.
+const WORD: usize = 8;
 
 /// Doubles hold all whole numbers of so many digits.
 const EXACT_DIGITS_MAX: usize = 15;
@@ -65,6 +68,18 @@ pub(crate) fn read_fields<T: FieldType>(text: &str, at: usize) -> Result<T> {
     Ok(value)
 }
 
+/// How many of the bytes come before the first quote, escape or control character.
+fn n_plain(word: [u8; WORD]) -> usize {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(word);
+    // The high bit of each byte below a limit, which is at most 0x80. Above the first such byte others may be marked too.
+    let below = |word: u64, limit: u64| word.wrapping_sub(LOW * limit) & !word & HIGH;
+    let is = |byte: u8| below(word ^ (LOW * u64::from(byte)), 1);
+    let found = is(b'"') | is(b'\\') | below(word, 0x20);
+    found.trailing_zeros() as usize / 8
+}
+
 struct Reader<'de> {
     text: &'de str,
     at: usize,
@@ -104,6 +119,14 @@ impl<'de> Reader<'de> {
     fn string(&mut self) -> Result<Text<'de>> {
         self.expect(b'"')?;
         let (start, bytes) = (self.at, self.text.as_bytes());
+        for _ in 0..SHORT_MAX / WORD {
+            let Some(word) = bytes[self.at..].first_chunk() else { break };
+            let n_plain = n_plain(*word);
+            self.at += n_plain;
+            if n_plain < WORD {
+                break;
+            }
+        }
         loop {
             match *bytes.get(self.at).ok_or(GivenUp)? {
                 b'"' => break,
@@ -111,7 +134,7 @@ impl<'de> Reader<'de> {
                 0..0x20 => return Err(GivenUp),
                 _ => self.at += 1,
             }
-            if self.at - start == SHORT_MAX {
+            if self.at - start >= SHORT_MAX {
                 self.end_of_long_string()?;
             }
         }
@@ -408,6 +431,18 @@ mod tests {
             "0.000001",
         ] {
             assert!(agrees(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_of_every_length_end_where_they_end() {
+        for end in ["\"", "\\n\"", "\u{1}\"", "\u{7f}\"", "\u{80}\"", "ä!\""] {
+            for len in 0..40 {
+                for text in [format!("\"{}{end}", "x".repeat(len)), format!("[\"{}{end},1]", "x".repeat(len))] {
+                    assert_eq!(read::<Value>(&text).is_ok(), !end.contains('\u{1}'), "{text:?}");
+                    assert_eq!(agrees(&text), !end.contains('\u{1}'), "{text:?}");
+                }
+            }
         }
     }
 
