@@ -49,6 +49,26 @@
 //!         deserializer.deserialize_map(AccountVisitor)
 //!     }
 //!
+//!     // The same again, from text as programs write it: nearly all of it is.
+//!     fn read(reader: &mut field::Reader<'_>) -> Result<Self, field::GivenUp> {
+//!         const KEYS: field::Keys = field::Keys::of_table(&["balance", "id", "note"]);
+//!         let (mut balance, mut id, mut note) = (None, None, None);
+//!         let mut object = reader.open_object()?;
+//!         while let Some(Key(key)) = reader.next_key(&KEYS, &mut object)? {
+//!             match key {
+//!                 0 => balance = Some(FieldType::read_field(reader)?),
+//!                 1 => id = Some(FieldType::read_field(reader)?),
+//!                 2 => note = Some(FieldType::read_field(reader)?),
+//!                 _ => reader.skip()?,
+//!             }
+//!         }
+//!         Ok(Account {
+//!             balance: field::present(balance, "balance")?,
+//!             id: field::present(id, "id")?,
+//!             note: field::present(note, "note")?,
+//!         })
+//!     }
+//!
 //!     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
 //!         // In byte order of the names on the wire. A field that is missing is left out.
 //!         let mut fields = field::Fields::new(serializer)?;
@@ -75,6 +95,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::field_type::FieldType;
 use crate::json::ValueDeserializer;
+pub use crate::json::compact::{GivenUp, Reader};
 use crate::name::is_system_field;
 use crate::value::{Object, Value};
 
@@ -173,6 +194,10 @@ impl Keys {
     #[must_use]
     pub const fn of_table(names: &'static [&'static str]) -> Keys {
         Keys { names, holder: Holder::Table }
+    }
+
+    pub(crate) fn names(&self) -> &'static [&'static str] {
+        self.names
     }
 
     /// Says what is expected, for a visitor.

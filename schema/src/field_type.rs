@@ -11,7 +11,7 @@ use std::fmt;
 use serde::de::Deserializer;
 use serde::ser::Serializer;
 
-use crate::field::AsSerialize;
+use crate::field::{AsSerialize, GivenUp, Reader};
 use crate::json::{
     JsonError, NESTING_MAX, VALUE_SIZE_MAX, ValueDeserializer, compact, to_json_string, write_json_behind,
 };
@@ -75,6 +75,18 @@ pub trait FieldType: Sized {
     /// Reads it from a field that is there.
     fn decode_field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::decode(deserializer)
+    }
+
+    /// Reads it from text as programs write it; what derives make of this is quicker than [`FieldType::decode`].
+    #[doc(hidden)]
+    fn read(reader: &mut Reader<'_>) -> Result<Self, GivenUp> {
+        Self::decode(reader)
+    }
+
+    /// The same of a field that is there.
+    #[doc(hidden)]
+    fn read_field(reader: &mut Reader<'_>) -> Result<Self, GivenUp> {
+        Self::decode_field(reader)
     }
 
     /// Writes it as JSON, the keys of objects in byte order.

@@ -60,6 +60,16 @@ pub(crate) enum Extra {
     System,
 }
 
+impl Extra {
+    /// The function of `Keys` that makes such keys.
+    fn keys(self) -> TokenStream {
+        match self {
+            Extra::Refused => quote!(of_object),
+            Extra::System => quote!(of_table),
+        }
+    }
+}
+
 /// The validators of fields: the items of an array.
 pub(crate) fn field_validators(fields: &[Field]) -> TokenStream {
     let items = fields.iter().map(|Field { wire, ty, .. }| {
@@ -107,10 +117,7 @@ pub(crate) fn visitor(target: &Target<'_>, fields: &[Field], extra: Extra) -> To
         let value = quote_spanned!(ty.span()=> ::syncline::__macro::field::present::<#ty, __A::Error>(#slot, #wire)?);
         quote!(#ident: #value,)
     });
-    let keys = match extra {
-        Extra::Refused => quote!(of_object),
-        Extra::System => quote!(of_table),
-    };
+    let keys = extra.keys();
     let mut with_lifetime = (*generics).clone();
     with_lifetime.params.insert(0, syn::parse_quote!('de));
     let (visitor_impl, _, bounds) = with_lifetime.split_for_impl();
@@ -143,6 +150,38 @@ pub(crate) fn visitor(target: &Target<'_>, fields: &[Field], extra: Extra) -> To
     }
 }
 
+/// Statements that read the fields of a struct from text as programs write it.
+fn read_fields(name: &Ident, fields: &[Field], extra: Extra) -> TokenStream {
+    let wires: Vec<_> = fields.iter().map(|field| &field.wire).collect();
+    let slots: Vec<_> = (0..fields.len()).map(|i| format_ident!("field_{i}")).collect();
+    let types = fields.iter().map(|field| &field.ty);
+    // At the place of the type, as in the visitor.
+    let reads = fields.iter().zip(&slots).enumerate().map(|(place, (Field { ty, .. }, slot))| {
+        let read = quote_spanned!(ty.span()=> <#ty as ::syncline::__macro::FieldType>::read_field(reader)?);
+        quote!(#place => #slot = ::core::option::Option::Some(#read),)
+    });
+    let values = fields.iter().zip(&slots).map(|(Field { ident, wire, ty }, slot)| {
+        let error = quote!(::syncline::__macro::field::GivenUp);
+        let value = quote_spanned!(ty.span()=> ::syncline::__macro::field::present::<#ty, #error>(#slot, #wire)?);
+        quote!(#ident: #value,)
+    });
+    let keys = extra.keys();
+    quote! {
+        const KEYS: ::syncline::__macro::field::Keys = ::syncline::__macro::field::Keys::#keys(&[#(#wires),*]);
+        #(let mut #slots: ::core::option::Option<#types> = ::core::option::Option::None;)*
+        let mut object = reader.open_object()?;
+        while let ::core::option::Option::Some(::syncline::__macro::field::Key(place)) =
+            reader.next_key(&KEYS, &mut object)?
+        {
+            match place {
+                #(#reads)*
+                _ => reader.skip()?,
+            }
+        }
+        ::core::result::Result::Ok(#name { #(#values)* })
+    }
+}
+
 /// The whole `FieldType` of a struct with named fields.
 pub(crate) fn field_type(name: &Ident, generics: &Generics, fields: &[Field], extra: Extra) -> TokenStream {
     let mut generics = generics.clone();
@@ -155,6 +194,7 @@ pub(crate) fn field_type(name: &Ident, generics: &Generics, fields: &[Field], ex
     let ty = quote!(#name #ty_generics);
     let visitor = visitor(&Target { ty, constructor: quote!(#name), generics: &generics }, fields, extra);
     let writes = write_fields(fields, |ident| quote!(&self.#ident));
+    let reads = read_fields(name, fields, extra);
     quote! {
         #[automatically_derived]
         impl #impl_generics ::syncline::__macro::FieldType for #name #ty_generics #bounds {
@@ -169,6 +209,11 @@ pub(crate) fn field_type(name: &Ident, generics: &Generics, fields: &[Field], ex
                     deserializer,
                     FieldsVisitor(::core::marker::PhantomData),
                 )
+            }
+            fn read(
+                reader: &mut ::syncline::__macro::field::Reader<'_>,
+            ) -> ::core::result::Result<Self, ::syncline::__macro::field::GivenUp> {
+                #reads
             }
             fn encode<__S: ::syncline::__macro::ser::Serializer>(
                 &self,

@@ -198,12 +198,38 @@ impl<R: Row> Query<R> {
         {
             return Ok(Kept::Denied);
         }
+        Ok(if self.passes(&row)? { Kept::Row(row) } else { Kept::Dropped })
+    }
+
+    /// Whether all filters keep it.
+    fn passes(&self, row: &R) -> Result<bool> {
         for keep in &self.filters {
-            if !keep(&row).map_err(failed_filter)? {
-                return Ok(Kept::Dropped);
+            if !keep(row).map_err(failed_filter)? {
+                return Ok(false);
             }
         }
-        Ok(Kept::Row(row))
+        Ok(true)
+    }
+
+    /// Puts the documents that pass behind `kept`. Without a rule nothing is waited for, and a row is in one place only.
+    async fn keep_all(&mut self, documents: Vec<Document>, kept: &mut Vec<(DocumentId, R)>) -> Result<()> {
+        if self.rule.is_none() {
+            for document in documents {
+                let id = document.id;
+                let row = R::from_document(document)?;
+                if self.passes(&row)? {
+                    kept.push((id, row));
+                }
+            }
+            return Ok(());
+        }
+        for document in documents {
+            let id = document.id;
+            if let Kept::Row(row) = self.keep(document).await? {
+                kept.push((id, row));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses what no query can mean.
@@ -291,12 +317,7 @@ impl<R: Row> Steps<R> {
         if !self.query.is_filtered() {
             kept.reserve(batch.documents.len());
         }
-        for document in batch.documents {
-            let id = document.id;
-            if let Kept::Row(row) = self.query.keep(document).await? {
-                kept.push((id, row));
-            }
-        }
+        self.query.keep_all(batch.documents, kept).await?;
         Ok(true)
     }
 }

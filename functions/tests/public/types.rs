@@ -1,8 +1,12 @@
 //! What `derive(Table)`, `derive(Object)`, `schema![]` and `functions![]` make.
 
+use proptest::prelude::*;
 use syncline::registry::{FunctionKind, Visibility};
 use syncline::{Object, Table, functions, schema};
-use syncline_schema::{FieldType, FunctionPath, Validator, decode_json, encode_json};
+use syncline_schema::{
+    Doc, DocumentId, FieldType, FunctionPath, InternalId, TableNumber, Validator, Value, decode_json, decode_value,
+    encode_json,
+};
 
 use crate::app::{Message, registry, tables};
 
@@ -153,4 +157,74 @@ fn two_functions_of_one_path_are_refused() {
 fn a_function_needs_a_module() {
     use crate::app::messages::list;
     functions![list];
+}
+
+#[derive(Debug, PartialEq, Table)]
+#[table(name = "measures")]
+struct Measure {
+    a: f64,
+    bc: Option<f64>,
+    inner: Option<Pair<String, f64>>,
+    list: Vec<Pair<f64, bool>>,
+}
+
+/// Objects with the fields of a `Measure` in any order, some twice, some missing, some that do not fit.
+fn measures() -> impl Strategy<Value = String> {
+    let fields = [
+        r#""a":1.5"#,
+        r#""a":{"$float":"AAAAAAAA8H8="}"#,
+        r#""a":null"#,
+        r#""\u0061":2.0"#,
+        r#""bc":-3.0"#,
+        r#""bc":null"#,
+        r#""b":1.0"#,
+        r#""bcd":1.0"#,
+        r#""inner":{"left":"x","second":1.0}"#,
+        r#""inner":{"second":1.0,"left":"\n"}"#,
+        r#""inner":{}"#,
+        r#""list":[]"#,
+        r#""list":[{"left":1.0},{"second":true,"left":2.0}]"#,
+        r#""list":[1.0]"#,
+        r#""_id":"x""#,
+        r#""_creationTime":1.0"#,
+        r#""_other":1.0"#,
+    ];
+    let some = proptest::sample::subsequence(fields.to_vec(), 0..6).prop_shuffle();
+    // What most are: without this, few would fit.
+    (some, any::<bool>()).prop_map(move |(mut some, whole)| {
+        if whole {
+            some.retain(|field| field.starts_with("\"bc") || field.starts_with("\"inner"));
+            some.insert(some.len() / 2, fields[0]);
+            some.push(fields[12]);
+        }
+        format!("{{{}}}", some.join(","))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// There is a quick way to read text, which gives up, and a slow one, which says what is wrong.
+    #[test]
+    fn what_is_read_quickly_is_what_the_value_is(text in measures()) {
+        let quick = decode_json::<Measure>(&text).map_err(|_| ());
+        let straight = Measure::decode(&mut serde_json::Deserializer::from_str(&text)).map_err(|_| ());
+        // A field that does not fit may be replaced by a later one.
+        let slow = straight.or_else(|()| decode_value(Value::from_json(&text).map_err(|_| ())?).map_err(|_| ()));
+        prop_assert_eq!(quick, slow, "{}", text);
+    }
+}
+
+#[test]
+fn a_stored_document_is_read_behind_its_system_fields() {
+    let head = r#"{"_creationTime":1.5,"_id":"x""#;
+    let read = |fields: &str| {
+        let json = format!("{head}{fields}");
+        let id = DocumentId { table: TableNumber(10_001), internal: InternalId([1; 16]) };
+        Doc::<Measure>::from_stored(id, 1.5, head.len(), json.into()).map(Doc::into_inner)
+    };
+    let expected = Measure { a: 1.0, bc: None, inner: None, list: vec![Pair { first: 2.0, second: None }] };
+    assert_eq!(read(r#","a":1.0,"list":[{"left":2.0}]}"#).unwrap(), expected);
+    assert!(read("}").unwrap_err().to_string().contains("`a`"), "a field is missing");
+    assert!(read(r#","a":1.0,"list":[]"#).is_err(), "it does not end");
 }

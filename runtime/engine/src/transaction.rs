@@ -1,7 +1,6 @@
 //! `Transaction`: the engine's side of `functions::Tx`. One snapshot, the transaction's own writes over it, and the
 //! record of what was read.
 
-mod ahead;
 mod last_seen;
 mod range;
 mod read;

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap as _, SerializeSeq as _, Serializer};
 
-use crate::field::{AsSerialize, Seed};
+use crate::field::{AsSerialize, GivenUp, Reader, Seed};
 use crate::field_type::FieldType;
 use crate::json::{ARRAY_LEN_MAX, JsonErrorKind, KeyText, OBJECT_LEN_MAX, array_tail};
 use crate::name::check_field_name;
@@ -140,6 +140,10 @@ impl<T: FieldType> FieldType for Option<T> {
 
     fn decode_field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
         T::decode(deserializer).map(Some)
+    }
+
+    fn read_field(reader: &mut Reader<'_>) -> Result<Option<T>, GivenUp> {
+        T::read(reader).map(Some)
     }
 
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed as _, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::Serializer;
 
+use crate::field::{GivenUp, Reader};
 use crate::field_type::FieldType;
 use crate::json::{Format, Formatted, Tag, ValueSeed, encode_bytes, encode_f64, encode_i64, tag_payload};
 use crate::validator::Validator;
@@ -94,6 +95,17 @@ impl FieldType for f64 {
             }
         }
         deserializer.deserialize_any(FloatVisitor)
+    }
+
+    #[inline]
+    fn read(reader: &mut Reader<'_>) -> Result<f64, GivenUp> {
+        // Those that JSON has no number for are objects.
+        if reader.is_at_number() { reader.number() } else { f64::decode(reader) }
+    }
+
+    #[inline]
+    fn read_field(reader: &mut Reader<'_>) -> Result<f64, GivenUp> {
+        f64::read(reader)
     }
 
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

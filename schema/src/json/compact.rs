@@ -7,9 +7,10 @@ use std::fmt;
 
 use memchr::memchr2;
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
+use crate::field::{Key, Keys};
 use crate::field_type::FieldType;
 
 /// Levels of arrays and objects that are followed. Deeper texts are left to `serde_json`, which has the same limit.
@@ -26,7 +27,7 @@ const EXACT_DIGITS_MAX: usize = 15;
 
 /// The reader gave up.
 #[derive(Debug)]
-pub(crate) struct GivenUp;
+pub struct GivenUp;
 
 impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +48,7 @@ type Result<T> = std::result::Result<T, GivenUp>;
 /// Reads a value of a Rust type.
 pub(crate) fn read<T: FieldType>(text: &str) -> Result<T> {
     let mut reader = Reader::new(text, 0);
-    let value = T::decode(&mut reader)?;
+    let value = T::read(&mut reader)?;
     reader.end()?;
     Ok(value)
 }
@@ -62,8 +63,8 @@ pub(crate) fn visit<'de, V: Visitor<'de>>(text: &'de str, visitor: V) -> Result<
 
 /// Reads the rest of an object from the comma before a field on, or from its closing brace.
 pub(crate) fn read_fields<T: FieldType>(text: &str, at: usize) -> Result<T> {
-    let mut reader = Reader::new(text, at);
-    let value = T::decode(RestOfObject(&mut reader))?;
+    let mut reader = Reader { opened: true, ..Reader::new(text, at) };
+    let value = T::read(&mut reader)?;
     reader.end()?;
     Ok(value)
 }
@@ -80,15 +81,95 @@ fn n_plain(word: [u8; WORD]) -> usize {
     found.trailing_zeros() as usize / 8
 }
 
-struct Reader<'de> {
+/// Where the text is read. As a `serde` deserializer it reads what comes next; what derives ask it is quicker.
+pub struct Reader<'de> {
     text: &'de str,
     at: usize,
     depth: usize,
+    /// An object comes next, of which the opening brace and perhaps some fields have been read.
+    opened: bool,
+}
+
+/// Where in an object a reader is.
+pub struct InObject {
+    /// No field has been read.
+    is_first: bool,
+    /// The place of the name that is looked for first: they mostly come in their order.
+    expected: usize,
 }
 
 impl<'de> Reader<'de> {
     fn new(text: &'de str, at: usize) -> Self {
-        Reader { text, at, depth: 0 }
+        Reader { text, at, depth: 0, opened: false }
+    }
+
+    /// Begins to read an object.
+    #[inline]
+    pub fn open_object(&mut self) -> Result<InObject> {
+        let is_first = !std::mem::take(&mut self.opened);
+        if is_first {
+            self.expect(b'{')?;
+        }
+        self.deeper()?;
+        Ok(InObject { is_first, expected: 0 })
+    }
+
+    /// Goes to the value of the object's next field and gives its place among the keys; `None` behind the object.
+    #[inline]
+    pub fn next_key(&mut self, keys: &Keys, object: &mut InObject) -> Result<Option<Key>> {
+        if self.peek()? == b'}' {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(None);
+        }
+        if !std::mem::replace(&mut object.is_first, false) {
+            self.expect(b',')?;
+        }
+        let place = match keys.names().get(object.expected) {
+            Some(name) if self.skip_key(name) => object.expected,
+            _ => keys.visit_str::<GivenUp>(self.key()?)?.0,
+        };
+        object.expected = place + 1;
+        Ok(Some(Key(place)))
+    }
+
+    /// Steps over a key, if it is this one.
+    #[inline]
+    fn skip_key(&mut self, name: &str) -> bool {
+        let rest =
+            self.text.as_bytes()[self.at..].strip_prefix(b"\"").and_then(|rest| rest.strip_prefix(name.as_bytes()));
+        let is_it = rest.is_some_and(|rest| rest.starts_with(b"\":"));
+        if is_it {
+            self.at += name.len() + 3;
+        }
+        is_it
+    }
+
+    /// Reads a key and the colon behind it.
+    fn key(&mut self) -> Result<&'de str> {
+        // A key with escapes is rare, and its place in the text is where it has to be read from.
+        let Text::Borrowed(key) = self.string()? else { return Err(GivenUp) };
+        self.expect(b':')?;
+        Ok(key)
+    }
+
+    /// Steps over a value.
+    pub fn skip(&mut self) -> Result<()> {
+        self.deserialize_ignored_any(IgnoredAny).map(drop)
+    }
+
+    /// Whether a number comes next.
+    #[inline]
+    pub(crate) fn is_at_number(&self) -> bool {
+        matches!(self.text.as_bytes().get(self.at), Some(b'-' | b'0'..=b'9'))
+    }
+
+    fn deeper(&mut self) -> Result<()> {
+        if self.depth == DEPTH_MAX {
+            return Err(GivenUp);
+        }
+        self.depth += 1;
+        Ok(())
     }
 
     fn end(&self) -> Result<()> {
@@ -178,7 +259,8 @@ impl<'de> Reader<'de> {
         self.at - start
     }
 
-    fn number(&mut self) -> Result<f64> {
+    /// Reads a number.
+    pub(crate) fn number(&mut self) -> Result<f64> {
         const TENS: [f64; EXACT_DIGITS_MAX + 1] =
             [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
         let (start, negative) = (self.at, self.peek()? == b'-');
@@ -214,7 +296,7 @@ impl<'de> Reader<'de> {
             return Ok(Digits::Other);
         }
         let few = n_whole + n_fraction <= EXACT_DIGITS_MAX;
-        Ok(if few { Digits::Few { digits, n_fraction } } else { Digits::Other })
+        Ok(if few { Digits::Few { digits: digits.cast_signed(), n_fraction } } else { Digits::Other })
     }
 
     fn exponent(&mut self) -> Result<()> {
@@ -236,10 +318,7 @@ impl<'de> Reader<'de> {
         is_first: bool,
         visit: impl FnOnce(&mut Inside<'_, 'de>) -> Result<R>,
     ) -> Result<R> {
-        if self.depth == DEPTH_MAX {
-            return Err(GivenUp);
-        }
-        self.depth += 1;
+        self.deeper()?;
         let value = visit(&mut Inside { reader: self, end, is_first })?;
         self.depth -= 1;
         self.expect(end)?;
@@ -249,8 +328,9 @@ impl<'de> Reader<'de> {
 
 /// What a number is written with.
 enum Digits {
-    /// All of them, without the point, and how many stand behind it.
-    Few { digits: u64, n_fraction: usize },
+    /// All of them, without the point, and how many stand behind it. Signed: a processor has one step from that to a
+    /// double.
+    Few { digits: i64, n_fraction: usize },
     /// More than a double has room for, or an exponent.
     Other,
 }
@@ -265,6 +345,9 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     type Error = GivenUp;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if std::mem::take(&mut self.opened) {
+            return self.object(visitor, false);
+        }
         match self.peek()? {
             b'"' => match self.string()? {
                 Text::Borrowed(text) => visitor.visit_borrowed_str(text),
@@ -318,23 +401,6 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 }
 
-/// An object whose first fields have been read.
-struct RestOfObject<'a, 'de>(&'a mut Reader<'de>);
-
-impl<'de> Deserializer<'de> for RestOfObject<'_, 'de> {
-    type Error = GivenUp;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        self.0.object(visitor, false)
-    }
-
-    // Whatever the type asks for, it is an object.
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
 /// The inside of an array or object.
 struct Inside<'a, 'de> {
     reader: &'a mut Reader<'de>,
@@ -370,10 +436,7 @@ impl<'de> MapAccess<'de> for &mut Inside<'_, 'de> {
         if !self.go_on()? {
             return Ok(None);
         }
-        // A key with escapes is rare, and its place in the text is where it has to be read from.
-        let Text::Borrowed(key) = self.reader.string()? else { return Err(GivenUp) };
-        self.reader.expect(b':')?;
-        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some)
+        seed.deserialize(BorrowedStrDeserializer::new(self.reader.key()?)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {

@@ -9,7 +9,6 @@ use smallvec::SmallVec;
 use syncline_functions::tx::{Batch, DbError, Document, Order, Reply, Scan};
 use syncline_schema::{BY_CREATION_TIME, BY_ID, DocumentId, InternalId, KeyRange, by_id_key};
 
-use super::ahead::Ahead;
 use super::last_seen::LastSeen;
 use super::row_key::RowKey;
 use super::{Transaction, TxState, range};
@@ -17,7 +16,7 @@ use crate::base_key;
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
 use crate::load::Loading;
-use crate::memory::{Beneath, Entry, Gap, Known, Place, Seen, Stored, Walk};
+use crate::memory::{Beneath, Entry, Gap, Known, Place, Seen, Stored, TableSpace, Walk};
 use crate::storage::StorageError;
 use crate::writes::{Write, Writes};
 
@@ -192,33 +191,51 @@ impl Transaction {
                 merge.visit(RowKey::Id, id, |_| stored)
             })
         } else if let Some(index) = space.index(step.index.index) {
-            let find = |entry: &Entry| space.documents.get(&entry.id.into(), entry.place, self.snapshot);
-            let read = |id| beneath?.document(id).map(Option::as_ref);
-            let mut ahead = Ahead::of(step.limit);
-            let walk = index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| match seen {
-                Seen::Memory(key, entry) => {
-                    merge.note(entry);
-                    ahead.push(RowKey::Memory(key.shared()), entry);
-                    if ahead.is_full() { merge.visit_all(&mut ahead, find, read) } else { ControlFlow::Continue(()) }
-                }
-                Seen::Base(row) => {
-                    merge.visit_all(&mut ahead, find, read)?;
-                    let (id, stored) = (row.key.id(), row.stored.as_ref());
-                    merge.visit(RowKey::Base(&row.key), id, |missing| {
-                        // Memory has the same, if any, when it is settled.
-                        if stored.is_some() && space.documents.is_settled() {
-                            return stored;
-                        }
-                        let known = find(&Entry { id, place: Place::UNKNOWN });
-                        document_of(id, known, |id| stored.map(Some).or_else(|| read(id)), missing)
-                    })
-                }
-            });
-            if merge.visit_all(&mut ahead, find, read).is_break() { Walk::Stopped } else { walk }
+            index.entries.walk(interval, step.order, self.snapshot, beneath, |seen| {
+                let (key, entry, row) = match seen {
+                    Seen::Memory(key, entry) => {
+                        merge.note(entry);
+                        (RowKey::Memory(key.shared()), *entry, None)
+                    }
+                    Seen::Base(row) => {
+                        let entry = Entry { id: row.key.id(), place: Place::UNKNOWN };
+                        (RowKey::Base(&row.key), entry, row.stored.as_ref())
+                    }
+                };
+                merge.visit(key, entry.id, |missing| {
+                    let read = || row.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
+                    self.document_of_entry(&space, entry, row, read, missing)
+                })
+            })
         } else {
             Walk::Ended
         };
         merge.end(walk)
+    }
+
+    /// The document that an index entry leads to. Beneath memory it may have come with the `row`, or be `read`; `None`
+    /// when neither knows it, which is noted.
+    fn document_of_entry<'a>(
+        &self,
+        space: &'a TableSpace,
+        Entry { id, place }: Entry,
+        row: Option<&'a Stored>,
+        read: impl FnOnce() -> Option<Option<&'a Stored>>,
+        missing: &mut Vec<InternalId>,
+    ) -> Option<&'a Stored> {
+        if row.is_some() && space.documents.is_settled() {
+            // Memory has the same, if any.
+            return row;
+        }
+        match space.documents.get(&id.into(), place, self.snapshot) {
+            Known::Present(stored, _) => Some(stored),
+            // An entry without its document: only in a damaged base.
+            Known::Absent => None,
+            Known::Unknown => read().unwrap_or_else(|| {
+                missing.push(id);
+                None
+            }),
+        }
     }
 
     /// Notes what was read, counts it and hands it out.
@@ -273,25 +290,6 @@ fn read_limit(code: &'static str, limit: &str, place: &str) -> DbError {
 fn document(id: DocumentId, stored: &Stored) -> Document {
     let Stored { creation_time, json, head_len, .. } = stored;
     Document { id, creation_time: *creation_time, json: json.clone(), fields_at: *head_len as usize }
-}
-
-/// The document that an index entry leads to: what memory knows of it, or what was `read` beneath. `None` when neither
-/// knows it, which is noted.
-fn document_of<'a>(
-    id: InternalId,
-    known: Known<'a, Stored>,
-    read: impl FnOnce(InternalId) -> Option<Option<&'a Stored>>,
-    missing: &mut Vec<InternalId>,
-) -> Option<&'a Stored> {
-    match known {
-        Known::Present(stored, _) => Some(stored),
-        // An entry without its document: only in a damaged base.
-        Known::Absent => None,
-        Known::Unknown => read(id).unwrap_or_else(|| {
-            missing.push(id);
-            None
-        }),
-    }
 }
 
 impl Step {
@@ -401,18 +399,6 @@ impl<'a> Merge<'a> {
             self.push(key, id, stored);
         }
         if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    /// Rows of the snapshot that were come to.
-    fn visit_all<'b>(
-        &mut self,
-        ahead: &mut Ahead<'a, RowKey<'a>>,
-        find: impl Fn(&Entry) -> Known<'b, Stored>,
-        read: impl Fn(InternalId) -> Option<Option<&'b Stored>>,
-    ) -> ControlFlow<()> {
-        ahead.take(find).try_for_each(|(key, Entry { id, .. }, known)| {
-            self.visit(key, *id, |missing| document_of(*id, known, &read, missing))
-        })
     }
 
     fn end(mut self, walk: Walk) -> Attempt {
