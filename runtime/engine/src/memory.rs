@@ -40,6 +40,9 @@ pub(crate) struct Stored {
 }
 
 impl Weigh for Stored {
+    /// One that is written often has the one before beside the newest nearly always: for those who read it still.
+    type Versions = [Version<Stored>; 2];
+
     fn extra_bytes(&self) -> usize {
         // Allocators have blocks of some sizes only: a text takes an eighth more than it has, and its counters.
         let text = self.json.len() + self.json.len() / 8 + 2 * size_of::<usize>();

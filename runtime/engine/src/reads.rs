@@ -99,12 +99,27 @@ impl Ranges {
     }
 }
 
+/// The documents that ranges had, while they are few.
+#[derive(Clone, Debug)]
+enum InRanges {
+    Few(SmallVec<[DocumentId; 2]>),
+    Many,
+}
+
+impl Default for InRanges {
+    fn default() -> Self {
+        InRanges::Few(SmallVec::new())
+    }
+}
+
 /// What is read, while it grows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
     documents: Points,
     ranges: Ranges,
     requests: SmallVec<[RequestKey; 1]>,
+    /// The documents that ranges had.
+    in_ranges: InRanges,
     /// Documents among those that count as an interval: looked up by `get`, not only written.
     n_documents_got: usize,
 }
@@ -125,6 +140,14 @@ impl Reads {
     /// A range of an index was read. Keys of `by_id` are the bytes of ids.
     pub fn range(&mut self, index: IndexId, range: KeyRange) {
         self.ranges.insert(index, range);
+    }
+
+    /// A range that was read had these documents, and no others.
+    pub fn had(&mut self, documents: impl ExactSizeIterator<Item = DocumentId>) {
+        match &mut self.in_ranges {
+            InRanges::Few(few) if few.len() + documents.len() <= LINEAR_MAX => few.extend(documents),
+            in_ranges => *in_ranges = InRanges::Many,
+        }
     }
 
     /// A name of the system was looked up.
@@ -156,6 +179,13 @@ impl Reads {
             Change::Request(key) => self.requests.contains(key),
             Change::Document { id, .. } if self.documents.contains(id) => true,
             Change::Document { id, .. } if !self.ranges.has_table(id.table) => false,
+            // It is where it was: in a range that was read, if that had it. So no key need be looked at.
+            Change::Document { id, old: Some(old), new: Some(new) }
+                if Arc::ptr_eq(old, new)
+                    && let InRanges::Few(few) = &self.in_ranges =>
+            {
+                few.contains(id)
+            }
             Change::Document { .. } | Change::System { .. } => {
                 let mut found = false;
                 change.for_each_key(|index, key| found = found || self.ranges.contains(index, key));
@@ -210,7 +240,7 @@ impl ReadSet {
 
     /// Whether nothing was read.
     pub fn is_empty(&self) -> bool {
-        let Reads { documents, ranges, requests, n_documents_got: _ } = &*self.reads;
+        let Reads { documents, ranges, requests, in_ranges: _, n_documents_got: _ } = &*self.reads;
         documents.few.is_empty() && ranges.few.is_empty() && requests.is_empty()
     }
 
@@ -261,6 +291,28 @@ mod tests {
             assert!(!touched(1, 9) && !touched(1, 20));
             assert_eq!(touched(100, 0), n_more > 0);
             assert_eq!(touched(1, 101), n_more > 0);
+        }
+    }
+
+    /// A change that leaves all keys as they were touches a range only if that had the document.
+    #[test]
+    fn a_change_in_its_place_is_looked_up_by_its_document_or_by_its_keys() {
+        let changed = |n, key| {
+            let keys: DocumentKeys = Arc::from([(1, Arc::from([0])), (2, Arc::from([key]))]);
+            let change = Change::Document { id: id(n), old: Some(keys.clone()), new: Some(keys) };
+            Commit { ts: Timestamp(1), changes: vec![change] }
+        };
+        for n_more in [0, LINEAR_MAX as u8 - 1, LINEAR_MAX as u8] {
+            let mut reads = Reads::default();
+            reads.range(INDEX, range(10, 20));
+            reads.had([id(1)].into_iter());
+            reads.range(INDEX, range(30, 40));
+            reads.had((0..n_more).map(|n| id(100 + n)));
+            let touched = |commit| reads.touched(&commit).is_some();
+            assert!(touched(changed(1, 10)), "{n_more}");
+            assert_eq!(touched(changed(100, 30)), n_more > 0 || matches!(reads.in_ranges, InRanges::Many));
+            assert!(!touched(changed(2, 9)) && !touched(changed(2, 20)), "{n_more}");
+            assert!(touched(inserted(2, 10)) && !touched(inserted(2, 20)), "new keys are looked at, {n_more}");
         }
     }
 

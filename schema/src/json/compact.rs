@@ -22,6 +22,9 @@ const SHORT_MAX: usize = 16;
 /// Bytes that are looked at together.
 const WORD: usize = 8;
 
+/// One in each of them.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
 /// Doubles hold all whole numbers of so many digits.
 const EXACT_DIGITS_MAX: usize = 15;
 
@@ -71,14 +74,45 @@ pub(crate) fn read_fields<T: FieldType>(text: &str, at: usize) -> Result<T> {
 
 /// How many of the bytes come before the first quote, escape or control character.
 fn n_plain(word: [u8; WORD]) -> usize {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let word = u64::from_le_bytes(word);
     // The high bit of each byte below a limit, which is at most 0x80. Above the first such byte others may be marked too.
-    let below = |word: u64, limit: u64| word.wrapping_sub(LOW * limit) & !word & HIGH;
-    let is = |byte: u8| below(word ^ (LOW * u64::from(byte)), 1);
+    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & (EACH << 7);
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
     let found = is(b'"') | is(b'\\') | below(word, 0x20);
     found.trailing_zeros() as usize / 8
+}
+
+/// The digits that the bytes begin with: their number, and the value of them all, behind those `before`, when there are
+/// few.
+#[inline]
+fn digits(bytes: &[u8], before: u64) -> (usize, u64) {
+    const TENS: [u64; WORD] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    if let Some(word) = bytes.first_chunk() {
+        // What is a digit is its value now, and all else is more than nine: that sets the high bit.
+        let values = u64::from_le_bytes(*word) ^ (EACH * u64::from(b'0'));
+        let others = (values.wrapping_add(EACH * (0x80 - 10)) | values) & (EACH << 7);
+        let n = others.trailing_zeros() as usize / 8;
+        match n {
+            0 => return (0, before),
+            1..WORD => return (n, before.wrapping_mul(TENS[n]).wrapping_add(eight_digits(values << (64 - 8 * n)))),
+            _ => {}
+        }
+    }
+    let (mut n, mut value) = (0, before);
+    while let Some(digit @ b'0'..=b'9') = bytes.get(n) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        n += 1;
+    }
+    (n, value)
+}
+
+/// The value of eight digits, of which the lowest byte is the first.
+fn eight_digits(values: u64) -> u64 {
+    const PAIRS: u64 = 0x00ff_0000_00ff;
+    let twos = (values * 10).wrapping_add(values >> 8) & 0x00ff_00ff_00ff_00ff;
+    let first_and_third = (twos & PAIRS).wrapping_mul(100 + (1_000_000 << 32));
+    let second_and_fourth = (twos >> 16 & PAIRS).wrapping_mul(1 + (10_000 << 32));
+    first_and_third.wrapping_add(second_and_fourth) >> 32
 }
 
 /// Where the text is read. As a `serde` deserializer it reads what comes next; what derives ask it is quicker.
@@ -249,14 +283,12 @@ impl<'de> Reader<'de> {
         serde_json::from_str(&self.text[start..self.at]).map(Text::Owned).map_err(|_| GivenUp)
     }
 
-    /// Steps over digits; their number, and the value of them all when there are few.
-    fn digits(&mut self, value: &mut u64) -> usize {
-        let (start, bytes) = (self.at, self.text.as_bytes());
-        while let Some(digit @ b'0'..=b'9') = bytes.get(self.at) {
-            *value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            self.at += 1;
-        }
-        self.at - start
+    /// Steps over digits; their number, and the value of them all, behind those `before`, when there are few.
+    #[inline]
+    fn digits(&mut self, before: u64) -> (usize, u64) {
+        let (n, value) = digits(&self.text.as_bytes()[self.at..], before);
+        self.at += n;
+        (n, value)
     }
 
     /// Reads a number.
@@ -265,11 +297,13 @@ impl<'de> Reader<'de> {
             [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
         let (start, negative) = (self.at, self.peek()? == b'-');
         let value = match self.step_over_number(negative)? {
+            // Most numbers are whole, and a division takes longer than all the rest.
+            Digits::Few { digits, n_fraction: 0 } => digits as f64,
             // Both are exact, so their quotient is the double next to what is written.
-            Digits::Few { digits, n_fraction } if negative => -(digits as f64 / TENS[n_fraction]),
             Digits::Few { digits, n_fraction } => digits as f64 / TENS[n_fraction],
-            Digits::Other => self.text[start..self.at].parse::<f64>().map_err(|_| GivenUp)?,
+            Digits::Other => self.text[start..self.at].parse::<f64>().map_err(|_| GivenUp)?.abs(),
         };
+        let value = if negative { -value } else { value };
         if value.is_finite() { Ok(value) } else { Err(GivenUp) }
     }
 
@@ -278,17 +312,19 @@ impl<'de> Reader<'de> {
         let bytes = self.text.as_bytes();
         self.at += usize::from(negative);
         let first = self.peek()?;
-        let mut digits = 0;
-        let n_whole = self.digits(&mut digits);
+        let (n_whole, whole) = self.digits(0);
         if n_whole == 0 || (first == b'0' && n_whole > 1) {
             return Err(GivenUp);
         }
-        let mut n_fraction = 0;
+        let (mut n_fraction, mut digits) = (0, whole);
         if bytes.get(self.at) == Some(&b'.') {
             self.at += 1;
-            n_fraction = self.digits(&mut digits);
+            (n_fraction, digits) = self.digits(whole);
             if n_fraction == 0 {
                 return Err(GivenUp);
+            }
+            if n_fraction == 1 && digits == whole.wrapping_mul(10) {
+                (n_fraction, digits) = (0, whole);
             }
         }
         if matches!(bytes.get(self.at), Some(b'e' | b'E')) {
@@ -304,7 +340,7 @@ impl<'de> Reader<'de> {
         if matches!(self.peek()?, b'+' | b'-') {
             self.at += 1;
         }
-        if self.digits(&mut 0) == 0 { Err(GivenUp) } else { Ok(()) }
+        if self.digits(0).0 == 0 { Err(GivenUp) } else { Ok(()) }
     }
 
     /// Reads an object's rest up to its closing brace, which is stepped over.
@@ -494,6 +530,21 @@ mod tests {
             "0.000001",
         ] {
             assert!(agrees(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_are_counted_and_read_wherever_they_end() {
+        for end in ["", "/", ":", ".5", "e", "\u{80}", "ä!", "/:/:/:/:/:", "\u{ff}0123456789"] {
+            for len in 0..=EXACT_DIGITS_MAX {
+                let number = &"907351428063971"[..len];
+                let expected = (len, number.parse().unwrap_or(0));
+                assert_eq!(digits(format!("{number}{end}").as_bytes(), 0), expected, "{number}{end}");
+                if len < 13 {
+                    let behind = (len, format!("42{number}").parse().unwrap());
+                    assert_eq!(digits(format!("{number}{end}").as_bytes(), 42), behind, "{number}{end}");
+                }
+            }
         }
     }
 

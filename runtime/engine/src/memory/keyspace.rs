@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use smallvec::SmallVec;
+use smallvec::{Array, SmallVec};
 use syncline_schema::{InternalId, Timestamp};
 
 use super::residency::Residency;
@@ -23,7 +23,7 @@ pub(crate) trait SpaceKey: Ord + Clone {
         Self: 'a;
 
     /// Where slots of such keys lie.
-    type Slots<V>: Slots<Self, V>;
+    type Slots<V: Weigh>: Slots<Self, V>;
 
     /// The key as bytes.
     fn bytes(&self) -> Self::Bytes<'_>;
@@ -41,7 +41,7 @@ pub(crate) trait SpaceKey: Ord + Clone {
 
 impl SpaceKey for Key {
     type Bytes<'a> = &'a [u8];
-    type Slots<V> = Beside<V>;
+    type Slots<V: Weigh> = Beside<V>;
 
     fn bytes(&self) -> &[u8] {
         KeyLike::bytes(self)
@@ -83,7 +83,7 @@ impl From<InternalId> for IdKey {
 
 impl SpaceKey for IdKey {
     type Bytes<'a> = [u8; 16];
-    type Slots<V> = InPlaces<V>;
+    type Slots<V: Weigh> = InPlaces<V>;
 
     fn bytes(&self) -> [u8; 16] {
         self.0.to_be_bytes()
@@ -143,13 +143,19 @@ pub(crate) struct Entry {
     pub place: Place,
 }
 
-/// Memory that a value takes, bytes; what it shares with others counts once, somewhere.
-pub(crate) trait Weigh {
-    /// Without the value's own size.
+/// What a keyspace holds.
+pub(crate) trait Weigh: Sized {
+    /// Room for so many versions of a key, without an allocation.
+    type Versions: Array<Item = Version<Self>>;
+
+    /// Memory that it takes beyond its own size, bytes; what it shares with others counts once, somewhere.
     fn extra_bytes(&self) -> usize;
 }
 
 impl Weigh for Entry {
+    /// Entries are written once.
+    type Versions = [Version<Entry>; 1];
+
     fn extra_bytes(&self) -> usize {
         0
     }
@@ -172,16 +178,16 @@ impl<V: Weigh> Version<V> {
 }
 
 /// The versions of one key.
-pub(crate) struct Slot<V> {
+pub(crate) struct Slot<V: Weigh> {
     /// Oldest first; never empty.
-    versions: SmallVec<[Version<V>; 1]>,
+    versions: SmallVec<V::Versions>,
     /// Read since eviction last came by.
     touched: AtomicBool,
     /// Holds a version that the base lacks.
     dirty: bool,
 }
 
-impl<V> Slot<V> {
+impl<V: Weigh> Slot<V> {
     /// One without versions, read just now.
     pub fn clean() -> Self {
         Slot { versions: SmallVec::new(), touched: AtomicBool::new(true), dirty: false }
@@ -238,7 +244,7 @@ pub(crate) enum Known<'a, V> {
 const SLOT_OVERHEAD_BYTES: usize = 32;
 
 /// Versions by key.
-pub(crate) struct Keyspace<K: SpaceKey, V> {
+pub(crate) struct Keyspace<K: SpaceKey, V: Weigh> {
     slots: K::Slots<V>,
     resident: Residency,
     /// Keys of dirty slots, each once.

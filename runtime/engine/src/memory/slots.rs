@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::keyspace::{IdKey, Slot, SpaceKey};
+use super::keyspace::{IdKey, Slot, SpaceKey, Weigh};
 use crate::key::Key;
 
 /// Where a slot was seen: a hint, because the place may have become another key's since.
@@ -20,7 +20,7 @@ impl Place {
 }
 
 /// The slots of a keyspace, by key.
-pub(crate) trait Slots<K, V>: Default {
+pub(crate) trait Slots<K, V: Weigh>: Default {
     /// The slot of a key, which is looked for at `hint` first; and where it is.
     fn find(&self, key: &K, hint: Place) -> Option<(&Slot<V>, Place)>;
 
@@ -50,15 +50,15 @@ pub(crate) trait Slots<K, V>: Default {
 }
 
 /// Slots beside their keys: what is found by key alone.
-pub(crate) struct Beside<V>(BTreeMap<Key, Slot<V>>);
+pub(crate) struct Beside<V: Weigh>(BTreeMap<Key, Slot<V>>);
 
-impl<V> Default for Beside<V> {
+impl<V: Weigh> Default for Beside<V> {
     fn default() -> Self {
         Beside(BTreeMap::new())
     }
 }
 
-impl<V> Slots<Key, V> for Beside<V> {
+impl<V: Weigh> Slots<Key, V> for Beside<V> {
     fn find(&self, key: &Key, _hint: Place) -> Option<(&Slot<V>, Place)> {
         Some((self.0.get(key)?, Place::UNKNOWN))
     }
@@ -103,13 +103,13 @@ type Held<V> = (IdKey, Slot<V>);
 /// Places, filled in the order in which slots come; one that becomes free is used again.
 ///
 /// Their memory stays as large as it was at most; eviction keeps that within the budget.
-struct Places<V> {
+struct Places<V: Weigh> {
     /// All but the last are full of places.
     some: Vec<Vec<Option<Held<V>>>>,
     free: Vec<Place>,
 }
 
-impl<V> Places<V> {
+impl<V: Weigh> Places<V> {
     fn split(Place(n): Place) -> (usize, usize) {
         (n as usize / PLACES_TOGETHER, n as usize % PLACES_TOGETHER)
     }
@@ -149,18 +149,18 @@ impl<V> Places<V> {
 
 /// Slots in places that do not move: who remembers a place finds its slot without a search, and who goes through what
 /// came together finds it lying together.
-pub(crate) struct InPlaces<V> {
+pub(crate) struct InPlaces<V: Weigh> {
     order: BTreeMap<IdKey, Place>,
     places: Places<V>,
 }
 
-impl<V> Default for InPlaces<V> {
+impl<V: Weigh> Default for InPlaces<V> {
     fn default() -> Self {
         InPlaces { order: BTreeMap::new(), places: Places { some: Vec::new(), free: Vec::new() } }
     }
 }
 
-impl<V> InPlaces<V> {
+impl<V: Weigh> InPlaces<V> {
     fn place(&self, key: &IdKey, hint: Place) -> Option<Place> {
         match self.places.get(hint) {
             Some((held, _)) if held == key => Some(hint),
@@ -176,7 +176,7 @@ impl<V> InPlaces<V> {
     }
 }
 
-impl<V> Slots<IdKey, V> for InPlaces<V> {
+impl<V: Weigh> Slots<IdKey, V> for InPlaces<V> {
     fn find(&self, key: &IdKey, hint: Place) -> Option<(&Slot<V>, Place)> {
         let place = self.place(key, hint)?;
         self.places.get(place).map(|(_, slot)| (slot, place))

@@ -7,7 +7,7 @@ use std::vec::IntoIter;
 
 use smallvec::SmallVec;
 use syncline_functions::tx::{Batch, DbError, Document, Order, Reply, Scan};
-use syncline_schema::{BY_CREATION_TIME, BY_ID, DocumentId, InternalId, KeyRange, by_id_key};
+use syncline_schema::{BY_CREATION_TIME, BY_ID, DocumentId, InternalId, KeyRange, by_creation_time_key, by_id_key};
 
 use super::last_seen::LastSeen;
 use super::row_key::RowKey;
@@ -247,6 +247,7 @@ impl Transaction {
             Some(document) if step.is_by_id() => Some(&document.id.internal.0[..]),
             _ => batch.keys.last().map(|key| &key[..]),
         };
+        state.reads.had(batch.documents.iter().map(|document| document.id));
         state.reads.range(step.index, range::read_up_to(step.interval, step.order, last, batch.done));
         let place = || format!("the index `{}.{}`", step.table.name, step.table.index_name(step.index.index));
         self.check_intervals(state, place)?;
@@ -296,6 +297,20 @@ impl Step {
     fn is_by_id(&self) -> bool {
         self.index.index == IndexId::BY_ID
     }
+
+    /// Whether all keys of the index have one length: all ids of a table do.
+    fn keys_are_as_long(&self) -> bool {
+        matches!(self.index.index, IndexId::BY_ID | IndexId::BY_CREATION_TIME)
+    }
+
+    /// That length.
+    fn key_len(&self, one: &Document) -> Option<usize> {
+        match self.index.index {
+            IndexId::BY_ID => Some(by_id_key(&one.id).len()),
+            IndexId::BY_CREATION_TIME => Some(by_creation_time_key(one.creation_time, &one.id).len()),
+            _ => None,
+        }
+    }
 }
 
 /// A document that the transaction wrote, with its key in the index that is read.
@@ -339,16 +354,18 @@ impl<'a> Merge<'a> {
     fn push(&mut self, key: RowKey<'a>, id: DocumentId, stored: &Stored) {
         let Rows { batch, bytes, key_bytes, .. } = &mut self.rows;
         *bytes += u64::from(stored.size);
-        *key_bytes += match &key {
-            // Counted at the end.
-            RowKey::Id => 0,
-            RowKey::Memory(key) => key.len(),
-            RowKey::Own(key) => key.len(),
-            RowKey::Base(key) => {
-                self.n_base_keys += 1;
-                key.len()
-            }
-        } as u64;
+        // Not looked at where it is not needed: the key is in another part of memory.
+        if !self.step.keys_are_as_long() {
+            *key_bytes += match &key {
+                RowKey::Id => 0,
+                RowKey::Memory(key) => key.len(),
+                RowKey::Own(key) => key.len(),
+                RowKey::Base(key) => {
+                    self.n_base_keys += 1;
+                    key.len()
+                }
+            } as u64;
+        }
         if self.step.keys {
             batch.keys.push(key.into_bytes(self.step.index, id));
         } else {
@@ -427,11 +444,8 @@ impl<'a> Merge<'a> {
         if self.n_base_keys > 0 {
             *key_bytes += (self.n_base_keys * base_key::longer_by(self.step.index)) as u64;
         }
-        if self.step.is_by_id()
-            && let Some(first) = batch.documents.first()
-        {
-            // All ids of a table are as long.
-            *key_bytes = (batch.documents.len() * by_id_key(&first.id).len()) as u64;
+        if let Some(len) = batch.documents.first().and_then(|first| self.step.key_len(first)) {
+            *key_bytes = (batch.documents.len() * len) as u64;
         }
         if self.missing.is_empty() { Attempt::Complete(self.rows) } else { Attempt::Missing(self.missing) }
     }
