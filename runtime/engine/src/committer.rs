@@ -22,7 +22,7 @@ const CHECKED_IN_TURN_MAX: usize = 64;
 /// Commits kept whether a transaction needs them or not, bytes: for a live query that registers a moment too late; it
 /// runs again otherwise. Some milliseconds of a busy server, and little beside a processor's cache, which they pass
 /// through.
-const RECENT_KEPT_BYTES: usize = 1 << 18;
+const RECENT_KEPT_BYTES: usize = 1 << 16;
 
 /// A commit that was made, or a transaction that needed none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! clean: it can be read again, so it may be evicted. Where memory is [resident](Residency), a key without a slot does
 //! not exist; elsewhere the base must be asked.
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::{BTreeMap, VecDeque, btree_map};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -243,6 +243,10 @@ pub(crate) enum Known<'a, V> {
 /// the map, which are two thirds full.
 const SLOT_OVERHEAD_BYTES: usize = 32;
 
+/// Slots that are remembered as written again, a number: those of some milliseconds. Others are trimmed when they are
+/// written the next time, or settled.
+const REWRITTEN_MAX: usize = 4_096;
+
 /// Versions by key.
 pub(crate) struct Keyspace<K: SpaceKey, V: Weigh> {
     slots: K::Slots<V>,
@@ -251,6 +255,8 @@ pub(crate) struct Keyspace<K: SpaceKey, V: Weigh> {
     dirty: Vec<K>,
     /// How many keys are in `dirty`, or were taken from it and have not been settled.
     n_unsettled: usize,
+    /// Slots that were written again: where they are, and when.
+    rewritten: VecDeque<(K, Place, Timestamp)>,
     /// Where eviction goes on.
     hand: Option<K>,
     /// Entries that eviction has let go of, ever.
@@ -266,6 +272,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
             resident,
             dirty: Vec::new(),
             n_unsettled: 0,
+            rewritten: VecDeque::new(),
             hand: None,
             n_evicted: 0,
             bytes: 0,
@@ -319,7 +326,8 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// Adds a version that the base lacks. `before` is what the key held until now, in case memory does not know.
     /// Returns where it is.
     ///
-    /// Versions that no snapshot at or above `horizon` sees are dropped.
+    /// Versions that no snapshot at or above `horizon` sees are dropped: those of this key, and some of keys that were
+    /// written a moment ago.
     pub fn push(
         &mut self,
         key: &K,
@@ -328,7 +336,9 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         before: impl FnOnce() -> Option<V>,
         horizon: Timestamp,
     ) -> Place {
+        self.trim_rewritten(horizon);
         self.bytes += version.bytes();
+        let ts = version.ts;
         if let Some((slot, place)) = self.slots.find_mut(key, hint) {
             // A key that is written faster than snapshots end is trimmed now and then, at a constant cost a version.
             let in_sight = slot.newest().is_some_and(|newest| newest.ts > horizon);
@@ -341,6 +351,9 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
                 self.n_unsettled += 1;
                 self.dirty.push(key.clone());
             }
+            if slot.versions.len() > 1 && self.rewritten.len() < REWRITTEN_MAX {
+                self.rewritten.push_back((key.clone(), place, ts));
+            }
             return place;
         }
         let mut slot = Slot { dirty: true, ..Slot::clean() };
@@ -352,6 +365,18 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         self.n_unsettled += 1;
         self.dirty.push(key.clone());
         self.slots.find_or_insert(key.clone(), |_| slot).1
+    }
+
+    /// Lets go of versions that were replaced lately and that no snapshot sees any more: soon, while they are in the
+    /// processor's cache, and their memory is used again there.
+    fn trim_rewritten(&mut self, horizon: Timestamp) {
+        // More than come, so that none stay.
+        for _ in 0..2 {
+            let Some((key, place, _)) = self.rewritten.pop_front_if(|(_, _, ts)| *ts <= horizon) else { return };
+            if let Some((slot, _)) = self.slots.find_mut(&key, place) {
+                self.bytes -= slot.trim(horizon);
+            }
+        }
     }
 
     /// Takes back all versions of a key above a timestamp: their commits were undone.

@@ -270,6 +270,33 @@ mod tests {
         assert_eq!(found(&space, 4, made), Some((id(4), made)), "nothing was written over it");
     }
 
+    /// A version that was replaced goes with the writes behind it, as soon as no snapshot sees it; nobody has to write
+    /// its key again.
+    #[test]
+    fn what_was_replaced_goes_when_nobody_sees_it() {
+        let mut space: Keyspace<IdKey, Entry> = Keyspace::new(Residency::everywhere());
+        let write = |space: &mut Keyspace<IdKey, Entry>, n: u8, ts: u64, horizon: u64| {
+            let version = Version { ts: Timestamp(ts), value: Some(value(n)) };
+            space.push(&id(n).into(), Place::UNKNOWN, version, || None, Timestamp(horizon));
+        };
+        write(&mut space, 1, 1, 0);
+        write(&mut space, 2, 2, 0);
+        let once_each = space.bytes();
+        write(&mut space, 1, 3, 2);
+        let with_both = space.bytes();
+        assert!(with_both > once_each);
+        let at = |space: &Keyspace<IdKey, Entry>, ts: u64| {
+            matches!(space.get(&id(1).into(), Place::UNKNOWN, Timestamp(ts)), Known::Present(..))
+        };
+        write(&mut space, 2, 4, 2);
+        assert!(at(&space, 2) && space.bytes() > with_both, "a snapshot at 2 sees the first one still");
+        write(&mut space, 3, 5, 4);
+        let one = space.bytes() - once_each;
+        write(&mut space, 4, 6, 4);
+        assert_eq!(space.bytes(), once_each + 2 * one, "four keys have one version each");
+        assert!(at(&space, 4) && !space.is_settled());
+    }
+
     #[test]
     fn more_slots_than_lie_together() {
         let mut slots: InPlaces<Entry> = InPlaces::default();
