@@ -50,11 +50,6 @@ fn an_entry_leads_to_its_own_document_or_none() {
 }
 
 #[test]
-fn an_entry_with_a_place_leads_there() {
-    on_every_storage(suite::an_entry_with_a_place_leads_there);
-}
-
-#[test]
 fn an_index_is_dropped_in_pieces() {
     on_every_storage(suite::an_index_is_dropped_in_pieces);
 }

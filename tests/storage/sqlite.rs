@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use syncline_engine::{
-    BaseAnswer, BaseRange, BaseRead, BaseWrites, Checkpoint, IndexId, LogBatch, Progress, SqliteOptions, SqliteStorage,
-    Storage, StorageError,
+    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseWrites, Checkpoint, IndexId, LogBatch, Progress, SqliteOptions,
+    SqliteStorage, Storage, StorageError,
 };
 use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
@@ -80,7 +81,7 @@ async fn a_store_of_a_newer_version_is_refused() {
     let path = folder.path().join("store.db");
     closed(&path).await;
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 4 }));
+    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 5 }));
 }
 
 fn a_document(text: &str) -> (DocumentId, BaseWrites) {
@@ -103,16 +104,83 @@ async fn a_document_that_is_not_what_was_written_is_not_served() {
     read(&storage, id).await.unwrap();
     storage.close().await.unwrap();
     let shell = Connection::open(&path).unwrap();
-    shell.execute("UPDATE documents SET json = replace(json, 'hello', 'hallo')", []).unwrap();
+    shell.execute("UPDATE document_blocks SET json = replace(json, 'hello', 'hallo')", []).unwrap();
     let storage = open(&path).unwrap();
     let error = read(&storage, id).await.unwrap_err();
     assert!(matches!(&error, StorageError::Corrupt { .. }) && error.to_string().contains(&id.to_string()), "{error}");
 }
 
-/// A file of format 2, as the version that wrote it left it.
-fn older_file(path: &Path, change: &str) {
+#[tokio::test]
+async fn entries_that_are_not_what_was_written_are_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let storage = open(&path).unwrap();
+    let index = IndexId { table: TableNumber(10_001), index: 2 };
+    let entries = (0..9).map(|n| (index, BaseKey::new(&[n], InternalId([n; 16])))).collect();
+    storage.write_base(BaseWrites { entries, ..BaseWrites::default() }).await.unwrap();
+    storage.close().await.unwrap();
+    let shell = Connection::open(&path).unwrap();
+    let good: Vec<u8> = shell.query_row("SELECT keys FROM entry_blocks", [], |row| row.get(0)).unwrap();
+    for at in 0..good.len() {
+        let mut damaged = good.clone();
+        damaged[at] ^= 0x10;
+        shell.execute("UPDATE entry_blocks SET keys = ?1", [&damaged]).unwrap();
+        let storage = open(&path).unwrap();
+        let range = BaseRange { start: vec![3], end: Some(vec![4]), order: Order::Asc, limit: 1 };
+        let error = storage.read(vec![BaseRead::IndexRange { index, range }]).await.unwrap_err();
+        assert!(matches!(&error, StorageError::Corrupt { .. }), "byte {at}: {error}");
+        assert!(error.to_string().contains("index 2 of table 10001 is not what was written"), "{error}");
+        storage.close().await.unwrap();
+    }
+}
+
+/// Documents of many sizes, the largest far larger than a page.
+#[tokio::test]
+async fn blocks_are_pages_unless_a_document_is_larger_than_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let storage = open(&path).unwrap();
+    let document = |n: u32, len: usize| {
+        let internal = InternalId(u128::from(n).to_be_bytes());
+        let id = DocumentId { table: TableNumber(10_001), internal };
+        (id, format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"{}"}}"#, "x".repeat(len)).into())
+    };
+    let mut documents: Vec<_> = (0..600).map(|n| document(n, (n * 37 % 1_900) as usize)).collect();
+    let put = async |documents: &[(DocumentId, Arc<str>)]| {
+        let entry = |(id, _): &(DocumentId, _)| {
+            let index = IndexId { table: id.table, index: 2 };
+            (index, BaseKey::new(&id.text().as_bytes()[..20], id.internal))
+        };
+        let entries = documents.iter().map(entry).collect();
+        let writes = BaseWrites { documents: documents.to_vec(), entries, ..BaseWrites::default() };
+        storage.write_base(writes).await.unwrap();
+    };
+    put(&documents).await;
+    let shell = Connection::open(&path).unwrap();
+    let n_pages = |kind: &str| {
+        let sql = "SELECT count(*) FROM dbstat WHERE name LIKE '%_blocks' AND pagetype = ?1";
+        shell.query_row(sql, [kind], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!(n_pages("overflow"), 0);
+    let filled = "SELECT 1.0 * sum(payload) / sum(pgsize) FROM dbstat WHERE name = 'document_blocks'";
+    let filled: f64 = shell.query_row(filled, [], |row| row.get(0)).unwrap();
+    assert!(filled > 0.8, "{filled}");
+    documents.insert(300, document(1_000, 100_000));
+    documents[20] = document(20, 50_000);
+    put(&documents).await;
+    assert!(n_pages("overflow") < 30, "two documents of 150 kB");
+    for (id, json) in &documents {
+        assert_eq!(read(&storage, *id).await.unwrap(), [BaseAnswer::Documents(vec![Some(json.clone())])]);
+    }
+}
+
+/// Files of older formats, as the versions that wrote them left them.
+const FORMAT_2: &str = include_str!("format_2.sql");
+const FORMAT_4: &str = include_str!("format_4.sql");
+
+fn older_file(path: &Path, format: &str, change: &str) {
     let file = Connection::open(path).unwrap();
-    file.execute_batch(include_str!("format_2.sql")).unwrap();
+    file.execute_batch(format).unwrap();
     file.execute_batch(change).unwrap();
 }
 
@@ -122,7 +190,6 @@ async fn in_order(storage: &SqliteStorage, table: u32, index: u32) -> Vec<(Inter
     let range = BaseRange { start: vec![], end: None, order: Order::Asc, limit: 99 };
     let answers = storage.read(vec![BaseRead::IndexRange { index, range }]).await.unwrap();
     let [BaseAnswer::Rows(rows)] = &answers[..] else { panic!("{answers:?}") };
-    assert!(rows.iter().all(|row| row.row.is_some()), "each is found in its row");
     rows.iter().map(|row| (row.key.id(), row.json.as_deref().unwrap().to_owned())).collect()
 }
 
@@ -132,8 +199,9 @@ const N_OLD: usize = 5;
 const OLD_LOG: &str = "INSERT INTO log SELECT base + n, batch FROM position, \
     (SELECT 0 AS n, x'0000' AS batch UNION VALUES (5, x'0505'), (9, x'0909'));";
 
-async fn check_older(path: &Path, change: &str) {
-    older_file(path, &format!("{OLD_LOG}{change}"));
+/// Opens a file of an older format, whose log has some batches beyond the base.
+async fn check_older(path: &Path, format: &str, change: &str, batches: &[u64]) {
+    older_file(path, format, change);
     let told = RefCell::new(Vec::new());
     let sink = |progress: &Progress| told.borrow_mut().push((progress.work, progress.of.clone(), progress.done));
     let storage = SqliteStorage::open_and_tell(path, &SqliteOptions::default(), &sink).unwrap();
@@ -150,15 +218,21 @@ async fn check_older(path: &Path, change: &str) {
     // The log is there from the base on.
     let base = storage.position().await.unwrap().base;
     let logged: Vec<_> = storage.log_after(base, usize::MAX).await.unwrap();
-    let expected = [5, 9].map(|n| LogBatch { ts: Timestamp(base.0 + n), bytes: vec![n as u8; 2] });
+    let batch = |n: &u64| LogBatch { ts: Timestamp(base.0 + n), bytes: vec![*n as u8; 2] };
+    let expected: Vec<_> = batches.iter().map(batch).collect();
     assert_eq!(logged, expected);
-    assert_eq!(storage.position().await.unwrap().head, expected[1].ts);
+    assert_eq!(storage.position().await.unwrap().head.0, base.0 + batches.last().unwrap_or(&0));
     // The application's index is on a number that falls.
     let mut by_number = in_order(&storage, 10_002, 2).await;
     by_number.reverse();
     assert_eq!(by_number, by_creation);
     storage.close().await.unwrap();
-    Connection::open(path).unwrap().execute_batch("VACUUM").unwrap();
+    let shell = Connection::open(path).unwrap();
+    let shown = "SELECT count(*), min(table_name), max(table_name) FROM browse WHERE id IS NOT NULL";
+    let shown: (u32, String, String) =
+        shell.query_row(shown, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    assert_eq!(shown, (N_OLD as u32, "documents".to_owned(), "documents".to_owned()));
+    shell.execute_batch("VACUUM").unwrap();
     let storage = open(path).unwrap();
     assert_eq!(in_order(&storage, 10_002, 1).await, by_creation);
     assert_eq!(storage.log_after(base, usize::MAX).await.unwrap(), expected);
@@ -168,30 +242,42 @@ async fn check_older(path: &Path, change: &str) {
 #[tokio::test]
 async fn a_store_of_an_older_format_is_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
-    check_older(&folder.path().join("2.db"), "").await;
+    let path = |name: &str| folder.path().join(name);
+    let logged = [5, 9];
+    check_older(&path("2.db"), FORMAT_2, OLD_LOG, &logged).await;
     let broken_off = "CREATE TABLE new_documents (x); CREATE TABLE new_entries (x); INSERT INTO new_entries VALUES (1)";
-    check_older(&folder.path().join("2b.db"), broken_off).await;
+    check_older(&path("2b.db"), FORMAT_2, &format!("{OLD_LOG}{broken_off}"), &logged).await;
     let without_sums = "ALTER TABLE documents DROP COLUMN sum; PRAGMA user_version = 1";
-    check_older(&folder.path().join("1.db"), without_sums).await;
+    check_older(&path("1.db"), FORMAT_2, &format!("{OLD_LOG}{without_sums}"), &logged).await;
+    let log_in_table = "ALTER TABLE position DROP COLUMN log; \
+        CREATE TABLE log (ts INTEGER PRIMARY KEY, batch BLOB NOT NULL); PRAGMA user_version = 3;";
+    check_older(&path("3.db"), FORMAT_4, &format!("{log_in_table}{OLD_LOG}"), &logged).await;
+    check_older(&path("4.db"), FORMAT_4, "", &[]).await;
+    let broken_off = "CREATE TABLE document_blocks (x); INSERT INTO document_blocks VALUES (1)";
+    check_older(&path("4b.db"), FORMAT_4, broken_off, &[]).await;
 }
 
 #[tokio::test]
 async fn a_damaged_document_of_an_older_store_is_not_served() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.db");
-    older_file(&path, r#"UPDATE documents SET json = replace(json, '"number":4.0', '"number":5.0')"#);
-    let storage = open(&path).unwrap();
-    let range = BaseRange { start: vec![], end: None, order: Order::Asc, limit: 99 };
-    let all = BaseRead::DocumentRange { table: TableNumber(10_002), range };
-    let error = storage.read(vec![all]).await.unwrap_err();
-    assert!(matches!(&error, StorageError::Corrupt { .. }), "{error}");
+    for format in [FORMAT_2, FORMAT_4] {
+        let path = folder.path().join(format!("{}.db", format.len()));
+        older_file(&path, format, r#"UPDATE documents SET json = replace(json, '"number":4.0', '"number":5.0')"#);
+        let storage = open(&path).unwrap();
+        let range = |limit| BaseRange { start: vec![], end: None, order: Order::Desc, limit };
+        let last = |limit| BaseRead::DocumentRange { table: TableNumber(10_002), range: range(limit) };
+        let error = storage.read(vec![last(N_OLD)]).await.unwrap_err();
+        assert!(matches!(&error, StorageError::Corrupt { .. }), "{error}");
+        assert!(storage.read(vec![last(N_OLD - 1)]).await.is_ok(), "the others are well");
+        storage.close().await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn an_older_store_that_cannot_be_brought_up_to_date_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    older_file(&path, "INSERT INTO entries VALUES (10003, 1, x'0102', x'03')");
+    older_file(&path, FORMAT_2, "INSERT INTO entries VALUES (10003, 1, x'0102', x'03')");
     let error = open(&path).err().unwrap();
     assert!(matches!(&error, StorageError::Corrupt { .. }) && error.to_string().contains("10003"), "{error}");
     let file = Connection::open(&path).unwrap();

@@ -17,7 +17,7 @@ use crate::engine::{Shared, Wakes};
 use crate::environment;
 use crate::key::Key;
 use crate::memory::IdKey;
-use crate::storage::{BaseEntry, BaseWrites, Checkpoint, StorageError};
+use crate::storage::{BaseWrites, Checkpoint, StorageError};
 
 /// How old a snapshot may be while commits wait for the base, which no snapshot may hold back for long then.
 ///
@@ -177,7 +177,7 @@ fn entry_writes(
         let key = base_key::to_base(table.number, key.shared());
         let key = key.ok_or_else(|| StorageError::Corrupt { what: "an index key ends with no id".to_owned() })?;
         match version.value {
-            Some(_) => writes.entries.push(BaseEntry { index, key, row: None }),
+            Some(_) => writes.entries.push((index, key)),
             None => writes.entries_removed.push((index, key)),
         }
     }

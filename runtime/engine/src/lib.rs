@@ -61,9 +61,8 @@ pub use error::{BeginError, CommitError, Conflict, OpenError, SchemaMismatch};
 pub use ports::{Clock, OnProgress, Ports, Progress, Random, Spawn, Timer};
 pub use reads::{ReadSet, Touched};
 pub use storage::{
-    BaseAnswer, BaseEntry, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, Fault, LogBatch,
-    MemoryStorage, Meta, OutcomeGroup, Position, Pruned, RowNumber, SqliteOptions, SqliteStorage, Storage,
-    StorageError, StorageFuture,
+    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, Fault, LogBatch, MemoryStorage, Meta,
+    OutcomeGroup, Position, Pruned, SqliteOptions, SqliteStorage, Storage, StorageError, StorageFuture,
 };
 pub use subscriptions::Subscriptions;
 pub use transaction::Transaction;

@@ -249,7 +249,7 @@ fn prepare_document(json: Option<Arc<str>>) -> Result<Option<Stored>, StorageErr
 
 fn prepare_rows(rows: Vec<BaseRow>) -> Result<Vec<Row>, StorageError> {
     let mut prepared = Vec::with_capacity(rows.len());
-    for BaseRow { key, json, .. } in rows {
+    for BaseRow { key, json } in rows {
         prepared.push(Row { key, stored: prepare_document(json)? });
     }
     Ok(prepared)

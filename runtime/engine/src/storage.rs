@@ -116,20 +116,23 @@ impl BaseKey {
 
     /// A key.
     pub fn new(head: &[u8], id: InternalId) -> Self {
-        let len = head.len() + id.0.len();
-        let mut short = [0; BaseKey::SHORT];
-        if len > short.len() {
-            return BaseKey([head, &id.0].concat().into());
-        }
-        // Filled at once: a key is made for every row that is read.
-        short[..head.len()].copy_from_slice(head);
-        short[head.len()..len].copy_from_slice(&id.0);
-        BaseKey(SmallVec::from_buf_and_len(short, len))
+        BaseKey::from_parts(head, &id.0).expect("it ends with an id")
     }
 
-    /// The key that has these bytes; `None` when they are too few.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        (bytes.len() >= size_of::<InternalId>()).then(|| BaseKey(SmallVec::from_slice(bytes)))
+    /// The key that has these bytes, given in two parts; `None` when they are too few.
+    pub(crate) fn from_parts(begin: &[u8], end: &[u8]) -> Option<Self> {
+        let len = begin.len() + end.len();
+        if len < size_of::<InternalId>() {
+            return None;
+        }
+        let mut short = [0; BaseKey::SHORT];
+        if len > short.len() {
+            return Some(BaseKey([begin, end].concat().into()));
+        }
+        // Filled at once: a key is made for every row that is read.
+        short[..begin.len()].copy_from_slice(begin);
+        short[begin.len()..len].copy_from_slice(end);
+        Some(BaseKey(SmallVec::from_buf_and_len(short, len)))
     }
 
     /// What stands before the id.
@@ -154,10 +157,6 @@ impl Deref for BaseKey {
     }
 }
 
-/// The row in which a storage has a document: a hint, good until the document is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowNumber(pub i64);
-
 /// A row of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseRow {
@@ -165,8 +164,6 @@ pub struct BaseRow {
     pub key: BaseKey,
     /// The document's stored text. `None` when the base holds the entry but not the document: a checkpoint is under way.
     pub json: Option<Arc<str>>,
-    /// The row of the document, if the storage tells.
-    pub row: Option<RowNumber>,
 }
 
 /// The answer to a [`BaseRead`].
@@ -197,17 +194,6 @@ pub struct OutcomeGroup {
     pub bytes: Vec<u8>,
 }
 
-/// An index entry to put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseEntry {
-    /// The index.
-    pub index: IndexId,
-    /// Its key, with the document's id.
-    pub key: BaseKey,
-    /// The row of the document, when a [`BaseRow`] has told; the storage looks for it otherwise.
-    pub row: Option<RowNumber>,
-}
-
 /// A part of a checkpoint. What exists is replaced, what is removed need not exist.
 #[derive(Clone, Debug, Default)]
 pub struct BaseWrites {
@@ -216,12 +202,12 @@ pub struct BaseWrites {
     /// Documents to remove.
     pub documents_removed: Vec<DocumentId>,
     /// Index entries to put.
-    pub entries: Vec<BaseEntry>,
+    pub entries: Vec<(IndexId, BaseKey)>,
     /// Index entries to remove.
     pub entries_removed: Vec<(IndexId, BaseKey)>,
     /// Outcomes to put.
     pub outcomes: Vec<OutcomeGroup>,
-    /// An index to remove at most so many entries of.
+    /// An index to remove about so many entries of, as the storage has them together.
     pub index_dropped: Option<(IndexId, usize)>,
 }
 
@@ -268,7 +254,7 @@ pub trait Storage: Send + Sync + 'static {
     /// Reads the base: all parts in one state.
     fn read(&self, parts: Vec<BaseRead>) -> StorageFuture<Vec<BaseAnswer>>;
 
-    /// Writes a part of a checkpoint. Returns how many entries of a dropped index were removed.
+    /// Writes a part of a checkpoint. Returns how many entries of a dropped index were removed: none when there were none.
     fn write_base(&self, writes: BaseWrites) -> StorageFuture<usize>;
 
     /// Ends a checkpoint.

@@ -181,7 +181,7 @@ impl Disk {
             self.unsynced.push(Undo::Document(id, before));
         }
         let place = |index, key: &BaseKey| (index, Arc::from(&key[..]));
-        let entries = writes.entries.into_iter().map(|entry| (place(entry.index, &entry.key), Some(entry.key)));
+        let entries = writes.entries.into_iter().map(|(index, key)| (place(index, &key), Some(key)));
         let removed = writes.entries_removed.into_iter().map(|(index, key)| (place(index, &key), None));
         for (key, entry) in entries.chain(removed) {
             let before = put(&mut self.entries, key.clone(), entry);
@@ -249,10 +249,7 @@ impl Disk {
             bound => bound.map(id),
         };
         let rows = self.documents.range((lower, upper));
-        cut(
-            rows.map(|(id, json)| BaseRow { key: BaseKey::new(&[], id.internal), json: Some(json.clone()), row: None }),
-            range,
-        )
+        cut(rows.map(|(id, json)| BaseRow { key: BaseKey::new(&[], id.internal), json: Some(json.clone()) }), range)
     }
 
     fn entry_rows(&self, index: IndexId, range: &BaseRange) -> Vec<BaseRow> {
@@ -264,7 +261,7 @@ impl Disk {
         let rows = self.entries.range((index, Arc::from(&range.start[..]))..upper);
         let rows = rows.map(|(_, key)| {
             let json = self.documents.get(&DocumentId { table: index.table, internal: key.id() }).cloned();
-            BaseRow { key: key.clone(), json, row: None }
+            BaseRow { key: key.clone(), json }
         });
         cut(rows, range)
     }

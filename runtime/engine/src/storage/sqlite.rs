@@ -5,6 +5,7 @@
 //! The file is in WAL mode. One server at a time may have it open, which a lock on a file beside it makes sure of; the
 //! `sqlite3` shell can read it meanwhile (`SELECT * FROM browse`).
 
+mod blocks;
 mod error;
 mod reader;
 mod tables;
@@ -39,7 +40,7 @@ pub struct SqliteOptions {
     pub page_cache_bytes: usize,
     /// Calls that wait for the thread that writes, a number; callers wait for a place. Default 1,024. Source: ours; P7.
     pub queue_max: usize,
-    /// Pages of the write-ahead log after which SQLite moves it to the file, a number. Default 4,000: 16 MB.
+    /// Pages of the write-ahead log after which SQLite moves it to the file, a number. Default 2,000: 16 MB.
     /// Source: ours; more grows that log, fewer sync the file more often.
     pub wal_pages_max: u32,
     /// The greatest size of the file, and of each of the log's, bytes; beyond it the store is full. Default: no bound but
@@ -53,7 +54,7 @@ impl Default for SqliteOptions {
             n_readers: 2,
             page_cache_bytes: 8 << 20,
             queue_max: 1_024,
-            wal_pages_max: 4_000,
+            wal_pages_max: 2_000,
             file_bytes_max: None,
         }
     }
@@ -114,7 +115,7 @@ impl SqliteStorage {
         let readers = (0..options.n_readers.max(1)).map(reader).collect::<Result<_, StorageError>>()?;
         let readers = Arc::new(Readers::new(readers));
         let path: Arc<Path> = path.into();
-        let writer = Writer::new(connection, log, path.clone(), readers.clone());
+        let writer = Writer::new(connection, log, path.clone(), readers.clone())?;
         start("sqlite writer", move || {
             writer::run(writer, write_jobs);
             // Others may open it once this thread has ended, and not before.

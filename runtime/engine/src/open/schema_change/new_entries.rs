@@ -12,13 +12,16 @@ use syncline_schema::{DocumentId, IndexDefinition, IndexedFields, TableNumber, V
 use super::Work;
 use crate::commit::IndexId;
 use crate::document;
-use crate::storage::{BaseEntry, BaseKey, BaseRow, StorageError};
+use crate::storage::{BaseKey, BaseRow, StorageError};
 
 /// Index entries written in one transaction of the storage, a number: about a megabyte.
 pub(super) const ENTRIES_AT_ONCE: usize = 16 * 1_024;
 
 /// Of so many entries, one may be out of the order that the others rise in.
 const STRAYS_ONE_OF: usize = 64;
+
+/// An entry of an index.
+pub(super) type NewEntry = (IndexId, BaseKey);
 
 /// The entries of all new indexes of a table.
 pub(super) struct NewEntries<'a> {
@@ -33,11 +36,11 @@ pub(super) struct NewEntries<'a> {
 struct Gathered {
     index: IndexId,
     /// The newest, in the order of the documents.
-    newest: Vec<BaseEntry>,
+    newest: Vec<BaseKey>,
     /// Those before, sorted.
-    before: Vec<BaseEntry>,
+    before: Vec<BaseKey>,
     /// Those that have to wait.
-    waiting: Vec<BaseEntry>,
+    waiting: Vec<BaseKey>,
 }
 
 impl<'a> NewEntries<'a> {
@@ -59,7 +62,7 @@ impl<'a> NewEntries<'a> {
         if self.of.is_empty() {
             return Ok(());
         }
-        for BaseRow { key, json, row } in rows {
+        for BaseRow { key, json } in rows {
             let id = key.id();
             let corrupt = |what: &dyn fmt::Display| {
                 let document = DocumentId { table: self.table, internal: id };
@@ -69,11 +72,11 @@ impl<'a> NewEntries<'a> {
             let created = document::creation_time(json).ok_or_else(|| corrupt(&"it has no creation time"))?;
             let mut of = self.of.iter_mut();
             let read = self.fields.read(json, |key| {
-                let Some(Gathered { index, newest, .. }) = of.next() else { return };
+                let Some(Gathered { newest, .. }) = of.next() else { return };
                 write_key(Some(&Value::Float64(created)), key);
-                let entry = BaseEntry { index: *index, key: BaseKey::new(key, id), row: *row };
-                self.bytes += bytes_of(&entry);
-                newest.push(entry);
+                let key = BaseKey::new(key, id);
+                self.bytes += bytes_of(&key);
+                newest.push(key);
             });
             read.map_err(|error| corrupt(&error))?;
         }
@@ -87,37 +90,47 @@ impl<'a> NewEntries<'a> {
 
     /// Takes out what comes before the newest in the order of the keys, if that is most of what was gathered before
     /// them.
-    pub fn take_due(&mut self) -> Vec<Vec<BaseEntry>> {
-        let due: Vec<_> = self.of.iter_mut().map(Gathered::take_due).filter(|due| !due.is_empty()).collect();
-        self.bytes -= due.iter().flatten().map(bytes_of).sum::<usize>();
-        due
+    pub fn take_due(&mut self) -> Vec<Vec<NewEntry>> {
+        let mut all = Vec::new();
+        for gathered in &mut self.of {
+            let due = gathered.take_due();
+            self.bytes -= due.iter().map(bytes_of).sum::<usize>();
+            if !due.is_empty() {
+                all.push(gathered.entries(due.into_iter()));
+            }
+        }
+        all
     }
 
     /// Takes out all, as it is to be written.
-    pub fn take_all(&mut self) -> Vec<Vec<BaseEntry>> {
+    pub fn take_all(&mut self) -> Vec<Vec<NewEntry>> {
         self.bytes = 0;
         let mut all = Vec::new();
         for gathered in &mut self.of {
-            let mut entries = gathered.take_all().into_iter();
-            while entries.len() > 0 {
-                all.push(entries.by_ref().take(ENTRIES_AT_ONCE).collect());
+            let mut keys = gathered.take_all().into_iter();
+            while keys.len() > 0 {
+                all.push(gathered.entries(keys.by_ref().take(ENTRIES_AT_ONCE)));
             }
         }
         all
     }
 }
 
-fn bytes_of(entry: &BaseEntry) -> usize {
-    size_of::<BaseEntry>() + entry.key.len()
+fn bytes_of(key: &BaseKey) -> usize {
+    size_of::<NewEntry>() + key.len()
 }
 
 impl Gathered {
-    fn take_due(&mut self) -> Vec<BaseEntry> {
+    fn entries(&self, keys: impl Iterator<Item = BaseKey>) -> Vec<NewEntry> {
+        keys.map(|key| (self.index, key)).collect()
+    }
+
+    fn take_due(&mut self) -> Vec<BaseKey> {
         sort(&mut self.newest);
         let newest = std::mem::take(&mut self.newest);
         let mut before = std::mem::replace(&mut self.before, newest);
         let n_lower = match self.before.get(self.before.len() / STRAYS_ONE_OF) {
-            Some(low) => before.partition_point(|entry| entry.key < low.key),
+            Some(low) => before.partition_point(|key| key < low),
             None => before.len(),
         };
         if n_lower < before.len() / 2 {
@@ -128,7 +141,7 @@ impl Gathered {
         before
     }
 
-    fn take_all(&mut self) -> Vec<BaseEntry> {
+    fn take_all(&mut self) -> Vec<BaseKey> {
         let mut all = std::mem::take(&mut self.waiting);
         all.append(&mut self.before);
         all.append(&mut self.newest);
@@ -138,8 +151,8 @@ impl Gathered {
 }
 
 /// Stable: quick where the order of the documents is nearly that of the keys.
-fn sort(entries: &mut [BaseEntry]) {
-    entries.sort_by(|a, b| a.key.cmp(&b.key));
+fn sort(keys: &mut [BaseKey]) {
+    keys.sort();
 }
 
 #[cfg(test)]
@@ -155,16 +168,15 @@ mod tests {
     }
 
     fn add(gathered: &mut Gathered, keys: impl IntoIterator<Item = u32>) {
-        let entry = |key: u32| BaseEntry { index: INDEX, key: key_of(key), row: None };
-        gathered.newest.extend(keys.into_iter().map(entry));
+        gathered.newest.extend(keys.into_iter().map(key_of));
     }
 
     fn key_of(n: u32) -> BaseKey {
         BaseKey::new(&n.to_be_bytes(), InternalId([0; 16]))
     }
 
-    fn keys(entries: Vec<BaseEntry>) -> Vec<u32> {
-        entries.iter().map(|entry| u32::from_be_bytes(*entry.key.head().first_chunk().unwrap())).collect()
+    fn keys(keys: Vec<BaseKey>) -> Vec<u32> {
+        keys.iter().map(|key| u32::from_be_bytes(*key.head().first_chunk().unwrap())).collect()
     }
 
     #[test]

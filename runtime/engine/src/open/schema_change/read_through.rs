@@ -6,7 +6,7 @@ use syncline_schema::{
     DocumentId, IndexDefinition, InternalId, TableDefinition, TableNumber, is_system_field, object_from_json,
 };
 
-use super::new_entries::{ENTRIES_AT_ONCE, NewEntries};
+use super::new_entries::{ENTRIES_AT_ONCE, NewEntries, NewEntry};
 use super::{Left, Work, note};
 use crate::catalog::Catalog;
 use crate::commit::IndexId;
@@ -14,7 +14,7 @@ use crate::engine::Shared;
 use crate::error::{OpenError, SchemaMismatch};
 use crate::memory::Gap;
 use crate::ports::Progress;
-use crate::storage::{BaseEntry, BaseRow, BaseWrites, StorageError};
+use crate::storage::{BaseRow, BaseWrites, StorageError};
 
 /// Documents read at once.
 const CHUNK_ROWS: usize = 1_024;
@@ -135,7 +135,7 @@ impl Pass<'_> {
     }
 }
 
-async fn write(shared: &Shared, some: Vec<Vec<BaseEntry>>) -> Result<(), StorageError> {
+async fn write(shared: &Shared, some: Vec<Vec<NewEntry>>) -> Result<(), StorageError> {
     for entries in some {
         shared.storage.write_base(BaseWrites { entries, ..BaseWrites::default() }).await?;
     }

@@ -1,6 +1,7 @@
 //! What SQLite says, as a [`StorageError`].
 
 use rusqlite::ErrorCode;
+use rusqlite::types::Type;
 
 use crate::storage::StorageError;
 
@@ -27,4 +28,9 @@ pub(super) fn of_sqlite(error: rusqlite::Error) -> StorageError {
             _ => StorageError::Io { what },
         },
     }
+}
+
+/// What was found is not what can be there.
+pub(super) fn damaged(what: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, what.into())
 }

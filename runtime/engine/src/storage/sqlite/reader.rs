@@ -7,16 +7,14 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
-use syncline_functions::tx::Order;
+use rusqlite::{Connection, params};
 use syncline_schema::{DocumentId, InternalId, TableNumber};
 use tokio::sync::mpsc;
 
-use super::error::of_sqlite;
-use super::tables::{INDEX_BYTES, entry_key, index_end, sum};
+use super::blocks::{Block, Tree, documents_of};
+use super::error::{damaged, of_sqlite};
 use crate::commit::{IndexId, RequestKey};
-use crate::storage::{BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, RowNumber, StorageError};
+use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
 
 /// A connection that reads.
 pub(super) struct Reader {
@@ -175,72 +173,31 @@ impl Reader {
     }
 
     fn documents(&self, table: TableNumber, ids: &[InternalId]) -> Result<BaseAnswer> {
-        let found = ids.iter().map(|id| self.document(table, *id));
-        Ok(BaseAnswer::Documents(found.map(|found| Ok(found?.map(|(json, _)| json))).collect::<Result<_>>()?))
-    }
-
-    fn document(&self, table: TableNumber, id: InternalId) -> Result<Option<(Arc<str>, RowNumber)>> {
-        let sql = "SELECT sum, json, row FROM documents WHERE table_number = ?1 AND id = ?2";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let found = |row: &Row<'_>| Ok((json(row, 0, table, id)?, RowNumber(row.get(2)?)));
-        statement.query_row(params![table.0, &id.0[..]], found).optional()
+        let mut documents = Documents::new(&self.connection, table);
+        Ok(BaseAnswer::Documents(ids.iter().map(|id| documents.find(*id)).collect::<Result<_>>()?))
     }
 
     fn document_range(&self, table: TableNumber, range: &BaseRange) -> Result<BaseAnswer> {
-        let sql = match range.order {
-            Order::Asc => {
-                "SELECT id, sum, json, row FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?3 \
-                 ORDER BY id LIMIT ?4"
-            }
-            Order::Desc => {
-                "SELECT id, sum, json, row FROM documents WHERE table_number = ?1 AND id >= ?2 AND id < ?3 \
-                 ORDER BY id DESC LIMIT ?4"
-            }
-        };
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let end = range.end.as_deref().unwrap_or(&BEHIND_ALL_IDS);
-        let mut rows = statement.query(params![table.0, range.start, end, limit(range)])?;
         let mut found = Vec::with_capacity(range.limit.min(ROWS_MIN));
-        while let Some(row) = rows.next()? {
-            let id = InternalId(row.get(0)?);
-            let json = Some(json(row, 1, table, id)?);
-            found.push(BaseRow { key: BaseKey::new(&[], id), json, row: Some(RowNumber(row.get(3)?)) });
-        }
+        Tree::Documents.walk(&self.connection, documents_of(table), range, |block, n| {
+            let key = block.keys.key(n).ok_or_else(key_too_short)?;
+            let json = Some(text(block, n, table, key.id())?);
+            found.push(BaseRow { key, json });
+            Ok(())
+        })?;
         Ok(BaseAnswer::Rows(found))
     }
 
     fn index_range(&self, index: IndexId, range: &BaseRange) -> Result<BaseAnswer> {
-        let sql = match range.order {
-            Order::Asc => {
-                "SELECT key, e.row, id, sum, json FROM entries e LEFT JOIN documents d ON d.row = e.row \
-                 WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3"
-            }
-            Order::Desc => {
-                "SELECT key, e.row, id, sum, json FROM entries e LEFT JOIN documents d ON d.row = e.row \
-                 WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3"
-            }
-        };
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let end = range.end.as_ref().map_or_else(|| index_end(index), |end| entry_key(index, end));
-        let mut rows = statement.query(params![&entry_key(index, &range.start)[..], &end[..], limit(range)])?;
+        let mut documents = Documents::new(&self.connection, index.table);
         let mut found = Vec::with_capacity(range.limit.min(ROWS_MIN));
-        while let Some(row) = rows.next()? {
-            found.push(self.entry(row, index.table)?);
-        }
+        Tree::Entries.walk(&self.connection, index, range, |block, n| {
+            let key = block.keys.key(n).ok_or_else(key_too_short)?;
+            let json = documents.find(key.id())?;
+            found.push(BaseRow { key, json });
+            Ok(())
+        })?;
         Ok(BaseAnswer::Rows(found))
-    }
-
-    /// An entry with its document: the one in its row, if that is still the one that the key names.
-    fn entry(&self, row: &Row<'_>, table: TableNumber) -> Result<BaseRow> {
-        let key = row.get_ref(0)?.as_blob()?.get(INDEX_BYTES..).and_then(BaseKey::from_bytes);
-        let key = key.ok_or_else(|| damaged(0, "an index entry is too short".to_owned()))?;
-        let id = key.id();
-        let found = match row.get_ref(2)?.as_blob_or_null()? {
-            Some(found) if found == id.0 => Some((json(row, 3, table, id)?, RowNumber(row.get(1)?))),
-            _ => self.document(table, id)?,
-        };
-        let (json, row) = found.unzip();
-        Ok(BaseRow { key, json, row })
     }
 
     fn outcomes(&self, key: &RequestKey) -> Result<BaseAnswer> {
@@ -251,27 +208,39 @@ impl Reader {
     }
 }
 
-/// Sorts behind all ids.
-const BEHIND_ALL_IDS: [u8; 17] = [0xff; 17];
-
 /// Rows that room is made for before they are read, a number.
 const ROWS_MIN: usize = 64;
 
-fn limit(range: &BaseRange) -> i64 {
-    i64::try_from(range.limit).unwrap_or(i64::MAX)
+/// Looks for documents one after another. The next one mostly lies in the block of the one before.
+struct Documents<'a> {
+    connection: &'a Connection,
+    table: TableNumber,
+    kept: Option<Block<Vec<u8>>>,
 }
 
-/// A document's text, before which its sum stands.
-fn json(row: &Row<'_>, column: usize, table: TableNumber, id: InternalId) -> Result<Arc<str>> {
-    let kept: i64 = row.get(column)?;
-    let text = row.get_ref(column + 1)?.as_str()?;
-    if kept != sum(table, id, text) {
-        let id = DocumentId { table, internal: id };
-        return Err(damaged(column + 1, format!("document {id} is not what was written")));
+impl<'a> Documents<'a> {
+    fn new(connection: &'a Connection, table: TableNumber) -> Self {
+        Documents { connection, table, kept: None }
     }
-    Ok(text.into())
+
+    fn find(&mut self, id: InternalId) -> Result<Option<Arc<str>>> {
+        if !self.kept.as_ref().is_some_and(|block| block.covers(&id.0)) {
+            self.kept = Tree::Documents.find(self.connection, documents_of(self.table), &id.0)?;
+        }
+        let Some(block) = &self.kept else { return Ok(None) };
+        block.keys.search(&id.0).ok().map(|n| text(block, n, self.table, id)).transpose()
+    }
 }
 
-fn damaged(column: usize, what: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, what.into())
+/// The text of a document.
+fn text<B: Deref<Target = [u8]>>(block: &Block<B>, n: usize, table: TableNumber, id: InternalId) -> Result<Arc<str>> {
+    let found = block.document(n, table, id).ok_or_else(|| {
+        let id = DocumentId { table, internal: id };
+        damaged(format!("document {id} is not what was written"))
+    })?;
+    Ok(found.into())
+}
+
+fn key_too_short() -> rusqlite::Error {
+    damaged("a key is too short".to_owned())
 }

@@ -3,13 +3,11 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use smallvec::SmallVec;
-use syncline_schema::{InternalId, TableNumber, Timestamp};
+use syncline_schema::Timestamp;
 
 use super::error::of_sqlite;
 use super::upgrade::upgrade;
-use super::{SqliteOptions, configure};
-use crate::commit::IndexId;
+use super::{SqliteOptions, blocks, configure};
 use crate::ports::Progress;
 use crate::storage::StorageError;
 use crate::storage::log_files::{LogFiles, LogId};
@@ -18,19 +16,15 @@ use crate::storage::log_files::{LogFiles, LogId};
 const APPLICATION_ID: i64 = 0x5359_4e4c;
 
 /// The newest format that this version reads and writes. What older ones had instead: see `upgrade.rs`.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
+
+/// How large the pages of a new file are, bytes. Source: ours, measured; each has one block.
+const PAGE_BYTES: i64 = 8192;
 
 /// How long a statement waits for someone else who writes: only a person with a shell does.
 const BUSY_MS: u64 = 5_000;
 
-/// Documents lie in the order of their insertion, found through an index on their ids: so a new one is appended, and
-/// large ones do not thin out the tree that is searched. Entries are small and lie in their own order.
-///
-/// An entry has its index and its key in one value, compared at once, and the row of its document: so that what it leads
-/// to is found in one search. The row is a hint: it is given to another document once this one is removed, and the
-/// entry may still be there then. The key says which document is meant.
-///
-/// A document's sum tells when it is not what was written; SQLite's own pages have none.
+/// What is beside the [blocks](super::blocks) of documents and entries.
 ///
 /// `log` is the name of the log that goes on behind the base: that must be there then, beside the file. `NULL`: there is
 /// none, and what lies there is of no use any more.
@@ -43,24 +37,6 @@ const TABLES: &str = "
         PRIMARY KEY (session, last, ts)
     ) WITHOUT ROWID;
     CREATE INDEX outcomes_by_ts ON outcomes (ts);
-";
-
-/// The tables of documents and entries, under names that begin with `prefix`.
-pub(super) fn base_tables(prefix: &str) -> String {
-    format!(
-        "CREATE TABLE {prefix}documents (
-            row INTEGER PRIMARY KEY, table_number INTEGER NOT NULL, id BLOB NOT NULL, sum INTEGER NOT NULL, json TEXT NOT NULL
-        );
-        CREATE TABLE {prefix}entries (key BLOB PRIMARY KEY, row INTEGER) WITHOUT ROWID;"
-    )
-}
-
-/// What is made once those tables have their names.
-pub(super) const ROWS_AND_VIEW: &str = "
-    CREATE UNIQUE INDEX document_rows ON documents (table_number, id);
-    CREATE VIEW browse AS SELECT
-        (SELECT json_extract(value, '$.name') FROM meta WHERE name = 'table/' || table_number) AS table_name,
-        json_extract(json, '$._id') AS id, json FROM documents;
 ";
 
 pub(super) fn open_for_writing(
@@ -114,6 +90,8 @@ fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<i64, Stor
         return Err(StorageError::Version { found: format.unsigned_abs(), known: FORMAT.unsigned_abs() });
     }
     let set_up = || -> Result<i64, rusqlite::Error> {
+        // Of a file that has pages it changes nothing.
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", options.wal_pages_max)?;
@@ -128,56 +106,14 @@ fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<i64, Stor
         }
         // All or nothing: a file without the marks is made anew by the next start.
         connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} {} {ROWS_AND_VIEW}
+            "BEGIN IMMEDIATE; {TABLES} {} {}
             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT",
-            base_tables("")
+            blocks::TABLES,
+            blocks::BROWSE
         ))?;
         Ok(FORMAT)
     };
     set_up().map_err(of_sqlite)
-}
-
-/// The sum of a document and of where it belongs. Whatever changes within eight bytes changes it: each step is reversible.
-///
-/// Four sums that do not wait for each other: a processor does them at once.
-pub(super) fn sum(table: TableNumber, id: InternalId, json: &str) -> i64 {
-    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
-    let id = u128::from_be_bytes(id.0);
-    let mut lanes = [u64::from(table.0), json.len() as u64, id as u64, (id >> 64) as u64];
-    let mut add = |words: &[[u8; 8]]| {
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane = mix(*lane, u64::from_le_bytes(*word));
-        }
-    };
-    let (blocks, rest) = json.as_bytes().as_chunks::<32>();
-    blocks.iter().for_each(|block| add(block.as_chunks().0));
-    let mut last = [0; 32];
-    last[..rest.len()].copy_from_slice(rest);
-    add(last.as_chunks().0);
-    let sum = lanes.into_iter().fold(0, mix);
-    (sum ^ (sum >> 32)).cast_signed()
-}
-
-/// What the keys of an index begin with in the table of all entries.
-pub(super) const INDEX_BYTES: usize = 8;
-
-/// The bytes that all keys of an index begin with.
-pub(super) fn index_bytes(index: IndexId) -> [u8; INDEX_BYTES] {
-    (u64::from(index.table.0) << 32 | u64::from(index.index)).to_be_bytes()
-}
-
-/// A key of an index, or a bound of some, in the table of all entries.
-pub(super) fn entry_key(index: IndexId, key: &[u8]) -> SmallVec<[u8; 64]> {
-    let mut whole = SmallVec::from_slice(&index_bytes(index));
-    whole.extend_from_slice(key);
-    whole
-}
-
-/// The first key behind those of an index.
-pub(super) fn index_end(index: IndexId) -> SmallVec<[u8; 64]> {
-    let next = u64::from_be_bytes(index_bytes(index)).saturating_add(1);
-    SmallVec::from_slice(&next.to_be_bytes())
 }
 
 pub(super) fn open_for_reading(path: &Path, options: &SqliteOptions) -> Result<Connection, StorageError> {

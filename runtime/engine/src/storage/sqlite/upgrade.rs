@@ -1,50 +1,49 @@
 //! Bringing a file of an older format up to date.
 //!
 //! - Format 1 had no sums of documents, and format 2 others.
-//! - Format 2 found the document of an entry by its id, which the entry had twice: as bytes, and as text at the end of
-//!   its key. `documents` had no name for its rows; `entries` had the index in two columns of their own.
-//! - Format 3 had the log in a table, a batch in a row.
+//! - Format 2 had each document and each index entry in a row, and the id at the end of an entry's key as its text;
+//!   `entries` had the index in two columns of their own.
+//! - Format 3 had the index and the key of an entry in one value, which ended with the id.
+//! - Up to there the log was in a table, a batch in a row.
+//! - Format 4 had rows as format 3: those of what is in one block now.
 //!
-//! For format 3, new tables are filled beside the old ones, some rows in a transaction, so that SQLite's log stays short however
-//! large the file is. The last transaction puts them in the places of the old ones: whatever comes between leaves the
-//! file in its old format, with tables that the next attempt removes.
+//! The blocks are filled from the rows, some in a transaction, so that SQLite's log stays short however large the file
+//! is. The last transaction removes the rows: whatever comes between leaves the file in its old format, with tables that
+//! the next attempt removes.
 
 use std::path::Path;
 
-use rusqlite::types::Type;
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
-use smallvec::SmallVec;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use syncline_schema::{InternalId, TableNumber, Timestamp};
 
-use super::error::of_sqlite;
-use super::tables::{ROWS_AND_VIEW, base_tables, entry_key, sum};
+use super::blocks::{self, BlockSize, Edit, Text, Tree, documents_of, text_sum};
+use super::error::{damaged, of_sqlite};
 use crate::base_key::to_base;
 use crate::commit::IndexId;
 use crate::ports::Progress;
 use crate::record::checksum;
 use crate::storage::log_files::{LogFiles, LogId};
-use crate::storage::{LogBatch, StorageError};
+use crate::storage::{BaseKey, LogBatch, StorageError};
 
 /// Rows copied in one transaction, a number: some megabytes.
 const CHUNK_ROWS: i64 = 10_000;
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
-/// From one of the formats before 4 to that.
+/// From one of the formats before 5 to that.
 pub(super) fn upgrade(
     connection: &Connection,
     path: &Path,
     from: i64,
     on_progress: &dyn Fn(&Progress),
 ) -> std::result::Result<(), StorageError> {
-    if from < 3 {
-        to_3(connection, from, on_progress).map_err(of_sqlite)?;
-    }
-    to_4(connection, path)
+    let log = if from < 4 { Some(import_log(connection, path)?) } else { None };
+    copy_rows(connection, from, on_progress).map_err(of_sqlite)?;
+    finish(connection, log).map_err(of_sqlite)
 }
 
 /// Writes the log to files of its own. The table goes once these are durable: until then they are written anew.
-fn to_4(connection: &Connection, path: &Path) -> std::result::Result<(), StorageError> {
+fn import_log(connection: &Connection, path: &Path) -> std::result::Result<LogId, StorageError> {
     let found = connection.query_row("SELECT base, randomblob(16) FROM position", [], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, LogId>(1)?))
     });
@@ -55,82 +54,105 @@ fn to_4(connection: &Connection, path: &Path) -> std::result::Result<(), Storage
         Ok(LogBatch { ts: Timestamp(row.get::<_, i64>(0)?.cast_unsigned()), bytes: row.get(1)? })
     });
     log.import(batches.map_err(of_sqlite)?.map(|batch| batch.map_err(of_sqlite)))?;
-    drop(read);
-    let done = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).and_then(|transaction| {
-        transaction.execute_batch("ALTER TABLE position ADD COLUMN log BLOB; DROP TABLE log")?;
-        transaction.execute("UPDATE position SET log = ?1", [id])?;
-        transaction.pragma_update(None, "user_version", 4)?;
-        transaction.commit()
-    });
-    done.map_err(of_sqlite)
+    Ok(id)
 }
 
-fn to_3(connection: &Connection, from: i64, on_progress: &dyn Fn(&Progress)) -> Result<()> {
-    if from < 2 {
-        connection.execute_batch(
-            "BEGIN IMMEDIATE; ALTER TABLE documents ADD COLUMN sum INTEGER; PRAGMA user_version = 2; COMMIT",
-        )?;
-    }
+/// Fills the blocks.
+fn copy_rows(connection: &Connection, from: i64, on_progress: &dyn Fn(&Progress)) -> Result<()> {
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; DROP TABLE IF EXISTS new_documents; DROP TABLE IF EXISTS new_entries; {} COMMIT",
-        base_tables("new_")
+        "BEGIN IMMEDIATE; DROP TABLE IF EXISTS new_documents; DROP TABLE IF EXISTS new_entries;
+        DROP TABLE IF EXISTS document_blocks; DROP TABLE IF EXISTS entry_blocks; {} COMMIT",
+        blocks::TABLES
     ))?;
     // The last transaction syncs, and with it SQLite's log of the others.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let tell = |of: &str, done: usize| {
         on_progress(&Progress { work: "upgrade", of: of.to_owned(), done: done as u64, total: None });
     };
-    copy(connection, 0, copy_documents, |done| tell("documents", done))?;
-    copy(connection, (0, 0, Vec::new()), copy_entries, |done| tell("index entries", done))?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE;
-        DROP VIEW browse; DROP TABLE documents; DROP TABLE entries;
-        ALTER TABLE new_documents RENAME TO documents; ALTER TABLE new_entries RENAME TO entries;
-        {ROWS_AND_VIEW}
-        PRAGMA user_version = 3; COMMIT"
-    ))
+    copy(connection, |after| documents(connection, from, after), Tree::Documents, |done| tell("documents", done))?;
+    let entries = |after: &Option<OldRow>| match from {
+        ..3 => entries_of_format_2(connection, after),
+        _ => entries(connection, after),
+    };
+    copy(connection, entries, Tree::Entries, |done| tell("index entries", done))?;
+    connection.pragma_update(None, "synchronous", "FULL")
 }
 
-/// Copies all rows, some in a transaction. `copy_some` does those behind one, and tells the last of them.
-fn copy<P>(
+/// Puts the blocks in the place of the rows, and the log that was imported in that of its table.
+fn finish(connection: &Connection, log: Option<LogId>) -> Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    transaction.execute_batch("DROP VIEW browse; DROP TABLE documents; DROP TABLE entries;")?;
+    transaction.execute_batch(blocks::BROWSE)?;
+    if let Some(id) = log {
+        transaction.execute_batch("ALTER TABLE position ADD COLUMN log BLOB; DROP TABLE log")?;
+        transaction.execute("UPDATE position SET log = ?1", [id])?;
+    }
+    transaction.pragma_update(None, "user_version", 5)?;
+    transaction.commit()
+}
+
+/// A row on its way.
+struct OldRow {
+    index: IndexId,
+    /// As the old format has it.
+    old_key: Vec<u8>,
+    key: BaseKey,
+    sum: i64,
+    json: String,
+}
+
+impl OldRow {
+    fn edit(&self) -> Edit<'_> {
+        Edit { key: self.key.clone(), text: Some(Text { sum: self.sum, json: self.json.as_bytes() }) }
+    }
+}
+
+/// Copies all rows, some in a transaction. `read_some` reads those behind one, in their order.
+fn copy(
     connection: &Connection,
-    mut after: P,
-    copy_some: impl Fn(&Connection, &P) -> Result<(usize, Option<P>)>,
+    read_some: impl Fn(&Option<OldRow>) -> Result<Vec<OldRow>>,
+    tree: Tree,
     tell: impl Fn(usize),
 ) -> Result<()> {
-    let mut done = 0;
+    let size = BlockSize::of_file(connection)?;
+    let (mut done, mut last) = (0, None);
     loop {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let (n, last) = copy_some(connection, &after)?;
+        let mut rows = read_some(&last)?;
+        for of_one in rows.chunk_by(|a, b| a.index == b.index) {
+            let edits: Vec<_> = of_one.iter().map(OldRow::edit).collect();
+            tree.apply(&transaction, of_one[0].index, &edits, size)?;
+        }
         transaction.commit()?;
-        done += n;
+        done += rows.len();
         tell(done);
-        match last {
-            Some(last) => after = last,
-            None => return Ok(()),
+        last = rows.pop();
+        if last.is_none() {
+            return Ok(());
         }
     }
 }
 
-fn copy_documents(connection: &Connection, after: &i64) -> Result<(usize, Option<i64>)> {
-    let mut read = connection.prepare_cached(
-        "SELECT rowid, table_number, id, sum, json FROM documents WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
-    )?;
-    let mut insert = connection.prepare_cached("INSERT INTO new_documents VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    let mut rows = read.query(params![after, CHUNK_ROWS])?;
-    let (mut n, mut last) = (0, None);
-    while let Some(row) = rows.next()? {
-        let (place, table, id): (i64, u32, [u8; 16]) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let json = row.get_ref(4)?.as_str()?;
-        let (table, id) = (TableNumber(table), InternalId(id));
+fn documents(connection: &Connection, from: i64, after: &Option<OldRow>) -> Result<Vec<OldRow>> {
+    let sum = if from < 2 { "NULL" } else { "sum" };
+    let mut read = connection.prepare_cached(&format!(
+        "SELECT table_number, id, {sum}, json FROM documents WHERE (table_number, id) > (?1, ?2) \
+         ORDER BY table_number, id LIMIT ?3",
+    ))?;
+    let (table, key) = after.as_ref().map_or((0, &[][..]), |row| (row.index.table.0, &row.old_key));
+    let rows = read.query_map(params![table, key, CHUNK_ROWS], |row| {
+        let (table, id, kept): (u32, [u8; 16], Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (table, id, json) = (TableNumber(table), InternalId(id), row.get::<_, String>(3)?);
         // A document that is not what was written stays one.
-        let kept: Option<i64> = row.get(3)?;
-        let damage = kept.map_or(0, |kept| kept ^ sum_of_format_2(table, id, json));
-        insert.execute(params![place, table.0, id.0, sum(table, id, json) ^ damage, json])?;
-        (n, last) = (n + 1, Some(place));
-    }
-    Ok((n, last))
+        let sum = match (from, kept) {
+            (3.., Some(kept)) => kept,
+            (_, Some(kept)) => text_sum(table, id, json.as_bytes()) ^ kept ^ sum_of_format_2(table, id, &json),
+            (_, None) => text_sum(table, id, json.as_bytes()),
+        };
+        let index = documents_of(table);
+        Ok(OldRow { index, old_key: id.0.to_vec(), key: BaseKey::new(&[], id), sum, json })
+    })?;
+    rows.collect()
 }
 
 fn sum_of_format_2(table: TableNumber, id: InternalId, json: &str) -> i64 {
@@ -140,36 +162,36 @@ fn sum_of_format_2(table: TableNumber, id: InternalId, json: &str) -> i64 {
     (checksum(&place) ^ checksum(json.as_bytes())).cast_signed()
 }
 
-/// An entry of format 2 by its table, index and key.
-type OldKey = (u32, u32, Vec<u8>);
-
-fn copy_entries(connection: &Connection, after: &OldKey) -> Result<(usize, Option<OldKey>)> {
+fn entries_of_format_2(connection: &Connection, after: &Option<OldRow>) -> Result<Vec<OldRow>> {
     let mut read = connection.prepare_cached(
-        "SELECT e.table_number, index_number, key, d.rowid
-        FROM entries e LEFT JOIN documents d ON d.table_number = e.table_number AND d.id = e.id
-        WHERE (e.table_number, index_number, key) > (?1, ?2, ?3)
-        ORDER BY e.table_number, index_number, key LIMIT ?4",
+        "SELECT table_number, index_number, key FROM entries WHERE (table_number, index_number, key) > (?1, ?2, ?3) \
+         ORDER BY table_number, index_number, key LIMIT ?4",
     )?;
-    let mut insert = connection.prepare_cached("INSERT INTO new_entries VALUES (?1, ?2)")?;
-    let mut rows = read.query(params![after.0, after.1, after.2, CHUNK_ROWS])?;
-    let (mut n, mut last) = (0, None);
-    while let Some(row) = rows.next()? {
-        let (key, place) = entry(row)?;
-        insert.execute(params![&new_key(&key)?[..], place])?;
-        (n, last) = (n + 1, Some(key));
-    }
-    Ok((n, last))
+    let first = (IndexId { table: TableNumber(0), index: 0 }, &[][..]);
+    let (IndexId { table, index }, key) = after.as_ref().map_or(first, |row| (row.index, &row.old_key));
+    let rows = read.query_map(params![table.0, index, key, CHUNK_ROWS], |row| {
+        let index = IndexId { table: TableNumber(row.get(0)?), index: row.get(1)? };
+        let old_key: Vec<u8> = row.get(2)?;
+        let key = to_base(index.table, &old_key).ok_or_else(|| no_id(index))?;
+        Ok(OldRow { index, old_key, key, sum: 0, json: String::new() })
+    })?;
+    rows.collect()
 }
 
-fn entry(row: &Row<'_>) -> Result<(OldKey, Option<i64>)> {
-    Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?))
+fn entries(connection: &Connection, after: &Option<OldRow>) -> Result<Vec<OldRow>> {
+    let mut read = connection.prepare_cached("SELECT key FROM entries WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+    let key = after.as_ref().map_or(&[][..], |row| &row.old_key);
+    let rows = read.query_map(params![key, CHUNK_ROWS], |row| {
+        let old_key: Vec<u8> = row.get(0)?;
+        let (begin, key) = old_key.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        let number = u64::from_be_bytes(*begin);
+        let index = IndexId { table: TableNumber((number >> 32) as u32), index: number as u32 };
+        let key = BaseKey::from_parts(key, &[]).ok_or_else(|| no_id(index))?;
+        Ok(OldRow { index, old_key, key, sum: 0, json: String::new() })
+    })?;
+    rows.collect()
 }
 
-fn new_key((table, index, key): &OldKey) -> Result<SmallVec<[u8; 64]>> {
-    let index = IndexId { table: TableNumber(*table), index: *index };
-    let Some(found) = to_base(index.table, key) else {
-        let what = format!("an entry of the index {} of table {table} ends with no id", index.index);
-        return Err(rusqlite::Error::FromSqlConversionFailure(2, Type::Blob, what.into()));
-    };
-    Ok(entry_key(index, &found))
+fn no_id(IndexId { table, index }: IndexId) -> rusqlite::Error {
+    damaged(format!("an entry of the index {index} of table {table} ends with no id"))
 }

@@ -1,24 +1,20 @@
 //! The thread that writes: appends to the log, moves parts of it to the base, and forgets what the base has.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use syncline_schema::Timestamp;
+use syncline_schema::{DocumentId, Timestamp};
 use tokio::sync::mpsc;
 
 use super::Job;
+use super::blocks::{BlockSize, Edit, Text, Tree, documents_of, text_sum};
 use super::error::of_sqlite;
 use super::reader::Readers;
-use super::tables::{entry_key, index_end, sum};
+use crate::commit::IndexId;
 use crate::storage::log_files::LogFiles;
-use crate::storage::{BaseEntry, BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, RowNumber, StorageError};
-
-/// Entries that one statement puts, a number: what it takes to begin and to end one is shared by so many.
-const MANY_ENTRIES: usize = 64;
-
-static PUT_MANY_ENTRIES: LazyLock<String> =
-    LazyLock::new(|| format!("INSERT OR REPLACE INTO entries VALUES {}", ["(?, ?)"; MANY_ENTRIES].join(", ")));
+use crate::storage::{BaseKey, BaseWrites, Checkpoint, LogBatch, Meta, Position, Pruned, StorageError};
 
 /// Who writes: the log, and the base.
 pub(super) struct Writer {
@@ -27,6 +23,7 @@ pub(super) struct Writer {
     /// Beside which the log is.
     path: Arc<Path>,
     readers: Arc<Readers>,
+    block_size: BlockSize,
     /// Bytes of outcomes, once they were counted.
     outcome_bytes: Option<u64>,
 }
@@ -44,8 +41,14 @@ pub(super) fn run(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) {
 }
 
 impl Writer {
-    pub fn new(connection: Connection, log: LogFiles, path: Arc<Path>, readers: Arc<Readers>) -> Self {
-        Writer { connection, log, path, readers, outcome_bytes: None }
+    pub fn new(
+        connection: Connection,
+        log: LogFiles,
+        path: Arc<Path>,
+        readers: Arc<Readers>,
+    ) -> Result<Self, StorageError> {
+        let block_size = BlockSize::of_file(&connection).map_err(of_sqlite)?;
+        Ok(Writer { connection, log, path, readers, block_size, outcome_bytes: None })
     }
 
     /// Where log and base stand.
@@ -79,9 +82,10 @@ impl Writer {
         let mut added = 0;
         // The end of the checkpoint syncs; until then the log has all of it.
         self.connection.pragma_update(None, "synchronous", "NORMAL").map_err(of_sqlite)?;
+        let size = self.block_size;
         let written = self.transaction(|transaction| {
             added = writes.outcomes.iter().map(|group| group.bytes.len() as u64).sum();
-            write_parts(transaction, writes)
+            write_parts(transaction, writes, size)
         });
         self.connection.pragma_update(None, "synchronous", "FULL").map_err(of_sqlite)?;
         if written.is_ok() {
@@ -142,53 +146,53 @@ impl Writer {
     }
 }
 
-fn write_parts(transaction: &Transaction<'_>, writes: &BaseWrites) -> Result<usize, rusqlite::Error> {
-    let sql = "INSERT INTO documents (table_number, id, sum, json) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (table_number, id) DO UPDATE SET sum = ?3, json = ?4";
-    let mut put = transaction.prepare_cached(sql)?;
-    for (id, json) in &writes.documents {
-        put.execute(params![id.table.0, &id.internal.0[..], sum(id.table, id.internal, json), &**json])?;
-    }
-    let mut remove = transaction.prepare_cached("DELETE FROM documents WHERE table_number = ?1 AND id = ?2")?;
-    for id in &writes.documents_removed {
-        remove.execute(params![id.table.0, &id.internal.0[..]])?;
-    }
-    put_entries(transaction, &writes.entries)?;
-    let mut remove = transaction.prepare_cached("DELETE FROM entries WHERE key = ?1")?;
-    for (index, key) in &writes.entries_removed {
-        remove.execute([&entry_key(*index, key)[..]])?;
-    }
+fn write_parts(transaction: &Transaction<'_>, writes: &BaseWrites, size: BlockSize) -> Result<usize, rusqlite::Error> {
+    let put = writes.documents.iter().map(|(id, json)| {
+        let json = json.as_bytes();
+        (*id, Some(Text { sum: text_sum(id.table, id.internal, json), json }))
+    });
+    let removed = writes.documents_removed.iter().map(|id| (*id, None));
+    let edits = put.chain(removed).map(|(DocumentId { table, internal }, text)| {
+        let key = BaseKey::new(&[], internal);
+        (documents_of(table), Edit { key, text })
+    });
+    apply(transaction, Tree::Documents, edits, size)?;
+    let put = writes.entries.iter().map(|entry| (entry, Some(Text::default())));
+    let removed = writes.entries_removed.iter().map(|entry| (entry, None));
+    let edits = put.chain(removed).map(|((index, key), text)| (*index, Edit { key: key.clone(), text }));
+    apply(transaction, Tree::Entries, edits, size)?;
     let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO outcomes VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for group in &writes.outcomes {
         let (first, last, ts) = (group.first.cast_signed(), group.last.cast_signed(), group.ts.0.cast_signed());
         put.execute(params![&group.session[..], last, ts, first, group.bytes])?;
     }
-    let Some((index, n_max)) = writes.index_dropped else { return Ok(0) };
-    let sql = "DELETE FROM entries WHERE key IN \
-               (SELECT key FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3)";
-    let n_max = i64::try_from(n_max).unwrap_or(i64::MAX);
-    transaction.prepare_cached(sql)?.execute(params![&entry_key(index, &[])[..], &index_end(index)[..], n_max])
+    match writes.index_dropped {
+        Some((index, n_max)) => Tree::Entries.drop_some(transaction, index, n_max),
+        None => Ok(0),
+    }
 }
 
-/// Those of a new index come many at once, in their order and with their rows.
-fn put_entries(transaction: &Transaction<'_>, entries: &[BaseEntry]) -> Result<(), rusqlite::Error> {
-    let sql = "INSERT OR REPLACE INTO entries \
-               VALUES (?1, coalesce(?2, (SELECT row FROM documents WHERE table_number = ?3 AND id = ?4)))";
-    let mut put = transaction.prepare_cached(sql)?;
-    let mut put_many = transaction.prepare_cached(&PUT_MANY_ENTRIES)?;
-    for some in entries.chunks(MANY_ENTRIES) {
-        if some.len() == MANY_ENTRIES && some.iter().all(|entry| entry.row.is_some()) {
-            for (n, BaseEntry { index, key, row }) in some.iter().enumerate() {
-                put_many.raw_bind_parameter(2 * n + 1, &entry_key(*index, key)[..])?;
-                put_many.raw_bind_parameter(2 * n + 2, row.map(|RowNumber(n)| n))?;
+/// Puts and removes rows of some indexes. Of what is done to a row, the last is what counts.
+fn apply<'a>(
+    transaction: &Transaction<'_>,
+    tree: Tree,
+    edits: impl Iterator<Item = (IndexId, Edit<'a>)>,
+    size: BlockSize,
+) -> Result<(), rusqlite::Error> {
+    let mut by_index: BTreeMap<IndexId, Vec<Edit<'a>>> = BTreeMap::new();
+    for (index, edit) in edits {
+        by_index.entry(index).or_default().push(edit);
+    }
+    for (index, mut edits) in by_index {
+        edits.sort_by(|a, b| a.key.cmp(&b.key));
+        edits.dedup_by(|later, kept| {
+            let is_same = later.key == kept.key;
+            if is_same {
+                kept.text = later.text;
             }
-            put_many.raw_execute()?;
-            continue;
-        }
-        for BaseEntry { index, key, row } in some {
-            let row = row.map(|RowNumber(n)| n);
-            put.execute(params![&entry_key(*index, key)[..], row, index.table.0, &key.id().0[..]])?;
-        }
+            is_same
+        });
+        tree.apply(transaction, index, &edits, size)?;
     }
     Ok(())
 }

@@ -1,0 +1,214 @@
+//! A block: sorted rows, which are keys and, in a block of documents, the documents' texts. Pure.
+//!
+//! The texts are a JSON array, so that a shell can read them. To each key belongs where its text ends in it, and the
+//! document's [sum](text_sum): so one that is not what was written is told apart from the others.
+
+use std::ops::Deref;
+
+use syncline_schema::{InternalId, TableNumber};
+
+use super::Tree;
+use super::keys::{self, Keys};
+use crate::storage::BaseKey;
+
+/// Bytes that belong to the key of a document: the end of its text (4) and its sum (8).
+const DOCUMENT_BYTES: usize = 12;
+
+/// A row. That of an entry has no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// Its key, without the bytes that all keys of its index begin with.
+    pub key: BaseKey,
+    pub text: Text<'a>,
+}
+
+/// The stored text of a document, perhaps damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Text<'a> {
+    /// The sum that was written with it.
+    pub sum: i64,
+    pub json: &'a [u8],
+}
+
+impl Tree {
+    /// Bytes that belong to a key.
+    fn belonging(self) -> usize {
+        match self {
+            Tree::Documents => DOCUMENT_BYTES,
+            Tree::Entries => 0,
+        }
+    }
+
+    /// Bytes that a row takes beside its key.
+    pub fn beside_key(self, text: &Text<'_>) -> usize {
+        match self {
+            Tree::Documents => DOCUMENT_BYTES + text.json.len() + b",".len(),
+            Tree::Entries => 0,
+        }
+    }
+}
+
+/// The keys and the texts of a block with some rows, at least one.
+pub fn encode(tree: Tree, rows: &[Row<'_>], place: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let keys = rows.iter().map(|row| &row.key[..]);
+    if tree == Tree::Entries {
+        return (keys::encode(keys, &[], place), Vec::new());
+    }
+    let mut json = Vec::with_capacity(rows.iter().map(|row| row.text.json.len() + 1).sum::<usize>() + 1);
+    let mut belonging = Vec::with_capacity(rows.len() * DOCUMENT_BYTES);
+    json.push(b'[');
+    for Row { text, .. } in rows {
+        json.extend_from_slice(text.json);
+        let end = u32::try_from(json.len()).expect("documents have bounds far below 4 GiB");
+        belonging.extend_from_slice(&end.to_le_bytes());
+        belonging.extend_from_slice(&text.sum.to_le_bytes());
+        json.push(b',');
+    }
+    json.pop();
+    json.push(b']');
+    (keys::encode(keys, &belonging, place), json)
+}
+
+/// A block that was read.
+#[derive(Debug)]
+pub struct Block<B> {
+    pub keys: Keys<B>,
+    json: B,
+}
+
+impl<B: Deref<Target = [u8]>> Block<B> {
+    /// Reads what [`encode`] wrote; `None` when it is not that. The texts are looked at one by one.
+    pub fn decode(tree: Tree, keys: B, json: B, place: &[u8]) -> Option<Self> {
+        Some(Block { keys: Keys::decode(keys, tree.belonging(), place)?, json })
+    }
+
+    /// Whether an id lies between others of the block, or is one of them.
+    pub fn covers(&self, key: &[u8]) -> bool {
+        match self.keys.search(key) {
+            Ok(_) => true,
+            Err(n) => n > 0 && n < self.keys.n(),
+        }
+    }
+
+    /// The stored text of a document. `None` when it is not what was written.
+    pub fn document(&self, n: usize, table: TableNumber, id: InternalId) -> Option<&str> {
+        let Text { sum, json } = self.text(n)?;
+        if text_sum(table, id, json) != sum {
+            return None;
+        }
+        str::from_utf8(json).ok()
+    }
+
+    /// All rows. `None` when they cannot be what was written.
+    pub fn rows(&self, tree: Tree) -> Option<Vec<Row<'_>>> {
+        let row = |n| {
+            let text = match tree {
+                Tree::Documents => self.text(n)?,
+                Tree::Entries => Text::default(),
+            };
+            Some(Row { key: self.keys.key(n)?, text })
+        };
+        (0..self.keys.n()).map(row).collect()
+    }
+
+    fn text(&self, n: usize) -> Option<Text<'_>> {
+        let belonging = self.keys.belonging(n);
+        let sum = i64::from_le_bytes(*belonging.last_chunk()?);
+        // Behind the bracket, or behind the comma that follows the text before.
+        let start = if n == 0 { 1 } else { self.end(n - 1)? + 1 };
+        Some(Text { sum, json: self.json.get(start..self.end(n)?)? })
+    }
+
+    fn end(&self, n: usize) -> Option<usize> {
+        usize::try_from(u32::from_le_bytes(*self.keys.belonging(n).first_chunk()?)).ok()
+    }
+}
+
+/// The sum of a document and of where it belongs. Whatever changes within eight bytes changes it: each step is reversible.
+///
+/// Four sums that do not wait for each other: a processor does them at once.
+pub fn text_sum(table: TableNumber, id: InternalId, json: &[u8]) -> i64 {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
+    let id = u128::from_be_bytes(id.0);
+    let mut lanes = [u64::from(table.0), json.len() as u64, id as u64, (id >> 64) as u64];
+    let mut add = |words: &[[u8; 8]]| {
+        for (lane, word) in lanes.iter_mut().zip(words) {
+            *lane = mix(*lane, u64::from_le_bytes(*word));
+        }
+    };
+    let (blocks, rest) = json.as_chunks::<32>();
+    blocks.iter().for_each(|block| add(block.as_chunks().0));
+    let mut last = [0; 32];
+    last[..rest.len()].copy_from_slice(rest);
+    add(last.as_chunks().0);
+    let sum = lanes.into_iter().fold(0, mix);
+    (sum ^ (sum >> 32)).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TABLE: TableNumber = TableNumber(10_001);
+    const PLACE: &[u8] = b"here";
+
+    fn rows(texts: &[String]) -> Vec<Row<'_>> {
+        let row = |(n, text): (usize, &'_ String)| {
+            let id = InternalId((n as u128).to_be_bytes());
+            (BaseKey::new(&[], id), text_sum(TABLE, id, text.as_bytes()))
+        };
+        let keys = texts.iter().enumerate().map(row);
+        keys.zip(texts).map(|((key, sum), text)| Row { key, text: Text { sum, json: text.as_bytes() } }).collect()
+    }
+
+    fn decode(keys: Vec<u8>, json: Vec<u8>) -> Option<Block<Vec<u8>>> {
+        Block::decode(Tree::Documents, keys, json, PLACE)
+    }
+
+    proptest! {
+        #[test]
+        fn documents_are_given_back_and_are_json(texts in vec("\"[a-zü,\\[\\]]{0,9}\"", 1..20)) {
+            let rows = rows(&texts);
+            let (keys, json) = encode(Tree::Documents, &rows, PLACE);
+            let shown: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
+            prop_assert_eq!(shown.iter().map(ToString::to_string).collect::<Vec<_>>(), texts.clone());
+            let block = decode(keys, json).unwrap();
+            prop_assert_eq!(block.rows(Tree::Documents).unwrap(), rows.clone());
+            for (n, text) in texts.iter().enumerate() {
+                prop_assert_eq!(block.document(n, TABLE, rows[n].key.id()), Some(&text[..]));
+            }
+        }
+
+        #[test]
+        fn a_damaged_text_harms_no_other(texts in vec("[a-z]{1,9}", 1..20), at in any::<proptest::sample::Index>()) {
+            let rows = rows(&texts);
+            let (keys, mut json) = encode(Tree::Documents, &rows, PLACE);
+            let at = at.index(json.len());
+            json[at] ^= 1;
+            let block = decode(keys, json).unwrap();
+            let mut start = 1;
+            for (n, text) in texts.iter().enumerate() {
+                let is_hit = (start..start + text.len()).contains(&at);
+                let found = block.document(n, TABLE, rows[n].key.id());
+                prop_assert_eq!(found, (!is_hit).then_some(&text[..]));
+                start += text.len() + 1;
+            }
+        }
+
+        #[test]
+        fn no_texts_upset_it(texts in vec("[a-z]{0,9}", 1..20), json in vec(any::<u8>(), 0..99), ends in any::<[u8; 60]>()) {
+            let rows = rows(&texts);
+            let bytes: Vec<u8> = ends.iter().cycle().take(rows.len() * DOCUMENT_BYTES).copied().collect();
+            let keys = keys::encode(rows.iter().map(|row| &row.key[..]), &bytes, PLACE);
+            let block = decode(keys, json).unwrap();
+            let _ = block.rows(Tree::Documents);
+            for (n, row) in rows.iter().enumerate() {
+                prop_assert_eq!(block.document(n, TABLE, row.key.id()), None);
+            }
+        }
+    }
+}
