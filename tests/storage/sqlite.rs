@@ -134,6 +134,29 @@ async fn entries_that_are_not_what_was_written_are_not_served() {
     }
 }
 
+/// Readers keep blocks of entries, until the file changes.
+#[tokio::test]
+async fn entries_are_those_of_the_newest_write_however_often_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(&folder.path().join("store.db")).unwrap();
+    let index = IndexId { table: TableNumber(10_001), index: 2 };
+    let entry = |n: u8| (index, BaseKey::new(&[n], InternalId([n; 16])));
+    let found = async || {
+        let range = BaseRange { start: vec![10], end: Some(vec![20]), order: Order::Asc, limit: 9 };
+        let answers = storage.read(vec![BaseRead::IndexRange { index, range }]).await.unwrap();
+        let [BaseAnswer::Rows(rows)] = &answers[..] else { panic!("{answers:?}") };
+        rows.iter().map(|row| row.key.id().0[0]).collect::<Vec<_>>()
+    };
+    let entries = [5, 12, 14, 25].map(entry).into();
+    storage.write_base(BaseWrites { entries, ..BaseWrites::default() }).await.unwrap();
+    assert_eq!((found().await, found().await), (vec![12, 14], vec![12, 14]));
+    let (entries, entries_removed) = (vec![entry(13)], vec![entry(14)]);
+    storage.write_base(BaseWrites { entries, entries_removed, ..BaseWrites::default() }).await.unwrap();
+    assert_eq!((found().await, found().await), (vec![12, 13], vec![12, 13]));
+    storage.write_base(BaseWrites { index_dropped: Some((index, 99)), ..BaseWrites::default() }).await.unwrap();
+    assert_eq!(found().await, Vec::<u8>::new());
+}
+
 /// Documents of many sizes, the largest far larger than a page.
 #[tokio::test]
 async fn blocks_are_pages_unless_a_document_is_larger_than_one() {

@@ -241,7 +241,8 @@ const N: u32 = 2_000;
 pub async fn an_index_is_dropped_in_pieces(place: Place) {
     let storage = place.open();
     let others = [1, 3].map(|index| IndexId { index, ..INDEX });
-    let numbered = |n: u32| BaseKey::new(&n.to_be_bytes(), InternalId([7; 16]));
+    let id = |n: u32| InternalId(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
+    let numbered = |n: u32| BaseKey::new(&n.to_be_bytes(), id(n));
     let indexes = [others[0], INDEX, others[1]];
     let entries = (0..N).flat_map(|n| indexes.map(|index| (index, numbered(n)))).collect();
     storage.write_base(BaseWrites { entries, ..BaseWrites::default() }).await.unwrap();

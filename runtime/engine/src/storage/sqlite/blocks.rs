@@ -8,7 +8,7 @@
 //! - All keys of a block are at or above its `first`, and below that of the next block: so the block of a key is the
 //!   last one whose `first` is not above it. The first block of an index has the index alone as its `first`; those of
 //!   others are as short as tells them from the block before, which keeps SQLite's index on them small.
-//! - A block is not larger than what a page of the file holds, unless it has one row only.
+//! - A block is not larger than what a page of the file holds, or half of it for entries, unless it has one row only.
 //!
 //! Rows are written in their order, and each block that they come to is read once and written once. A block that
 //! overflows is cut: in the middle, or behind what it had when all that is new comes behind that, as it does when ids
@@ -16,9 +16,10 @@
 
 mod block;
 mod cut;
+mod kept;
 mod keys;
 
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 use std::sync::LazyLock;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -34,6 +35,7 @@ use block::encode;
 pub(super) use block::{Block, Row, Text, text_sum};
 pub(super) use cut::BlockSize;
 use cut::{Parts, Size, cut, separator};
+pub(super) use kept::{KeptBlocks, Room};
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
@@ -46,7 +48,8 @@ pub(super) enum Tree {
     Entries,
 }
 
-/// The tables of both trees, and what a shell shows of the documents.
+/// The tables of both trees: a block in a row. `keys` are as [`keys`] has them; `json` is an array of the documents, and
+/// `table_number` is for a shell, as `first` begins with it.
 pub(super) const TABLES: &str = "
     CREATE TABLE document_blocks (
         first BLOB NOT NULL UNIQUE, keys BLOB NOT NULL, json TEXT NOT NULL, table_number INTEGER NOT NULL
@@ -54,7 +57,7 @@ pub(super) const TABLES: &str = "
     CREATE TABLE entry_blocks (first BLOB NOT NULL UNIQUE, keys BLOB NOT NULL);
 ";
 
-/// A view of all documents.
+/// What a shell shows: a document in a row.
 pub(super) const BROWSE: &str = "
     CREATE VIEW browse AS SELECT
         (SELECT json_extract(value, '$.name') FROM meta WHERE name = 'table/' || table_number) AS table_name,
@@ -66,9 +69,9 @@ pub(super) const BROWSE: &str = "
 struct Statements {
     /// The block of a key: from the first of its index to the key.
     find: String,
-    /// The blocks from that of a key on, up to a bound.
-    forward: String,
-    /// The same, last first.
+    /// The blocks behind one, up to a bound.
+    behind: String,
+    /// The blocks of an index below a bound, last first.
     back: String,
     /// Where the next block begins.
     next: String,
@@ -82,12 +85,10 @@ impl Statements {
         let all = columns.join(", ");
         let json = if columns.contains(&"json") { "json" } else { "NULL" };
         let blocks = format!("SELECT first, keys, {json} FROM {table} WHERE");
-        let of_key = "first >= ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1";
-        let range = format!("first >= (SELECT first FROM {table} WHERE {of_key}) AND first < ?3");
         Statements {
-            find: format!("{blocks} {of_key}"),
-            forward: format!("{blocks} {range} ORDER BY first"),
-            back: format!("{blocks} {range} ORDER BY first DESC"),
+            find: format!("{blocks} first >= ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1"),
+            behind: format!("{blocks} first > ?1 AND first < ?2 ORDER BY first"),
+            back: format!("{blocks} first >= ?1 AND first < ?2 ORDER BY first DESC"),
             next: format!("SELECT first FROM {table} WHERE first > ?1 AND first < ?2 ORDER BY first LIMIT 1"),
             insert: format!("INSERT INTO {table} (first, {all}) VALUES (?1{})", ", ?".repeat(columns.len())),
             update: format!("UPDATE {table} SET ({all}) = (?2{}) WHERE first = ?1", ", ?".repeat(columns.len() - 1)),
@@ -132,9 +133,16 @@ pub(super) struct Edit<'a> {
 }
 
 /// A block and where it is.
-struct Found {
+pub(super) struct Found {
     first: Place,
     block: Block<Vec<u8>>,
+}
+
+impl Found {
+    /// About the memory it takes.
+    fn bytes(&self) -> usize {
+        2 * size_of::<Place>() + size_of::<Found>() + self.block.len()
+    }
 }
 
 impl Tree {
@@ -149,11 +157,7 @@ impl Tree {
     }
 
     /// The block that has a key, if any has.
-    pub fn find(self, connection: &Connection, index: IndexId, key: &[u8]) -> Result<Option<Block<Vec<u8>>>> {
-        Ok(self.found(connection, index, key)?.map(|found| found.block))
-    }
-
-    fn found(self, connection: &Connection, index: IndexId, key: &[u8]) -> Result<Option<Found>> {
+    pub fn found(self, connection: &Connection, index: IndexId, key: &[u8]) -> Result<Option<Found>> {
         let mut find = connection.prepare_cached(&self.statements().find)?;
         let bounds = params![&index_bytes(index)[..], &place_of(index, key)[..]];
         find.query_row(bounds, |row| self.found_in(index, row)).optional()
@@ -175,6 +179,58 @@ impl Tree {
         })
     }
 
+    /// Calls `visit` for the block of a key, and for those that follow as long as it goes on.
+    pub fn visit(
+        self,
+        connection: &Connection,
+        index: IndexId,
+        key: &[u8],
+        mut visit: impl FnMut(&Block<&[u8]>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut find = connection.prepare_cached(&self.statements().find)?;
+        let found = find.query(params![&index_bytes(index)[..], &place_of(index, key)[..]])?;
+        let mut goes_on_behind = None;
+        self.visit_found(index, found, |first, block| {
+            let flow = visit(block)?;
+            goes_on_behind = flow.is_continue().then(|| Place::from(first));
+            Ok(flow)
+        })?;
+        let Some(first) = goes_on_behind else { return Ok(()) };
+        let mut behind = connection.prepare_cached(&self.statements().behind)?;
+        let found = behind.query(params![&first[..], &end_of(index)[..]])?;
+        self.visit_found(index, found, |_, block| visit(block))
+    }
+
+    /// The same for the blocks of an index below a bound, last first.
+    fn visit_back(
+        self,
+        connection: &Connection,
+        index: IndexId,
+        end: Option<&[u8]>,
+        mut visit: impl FnMut(&Block<&[u8]>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let end = end.map_or_else(|| end_of(index), |end| place_of(index, end));
+        let mut back = connection.prepare_cached(&self.statements().back)?;
+        let found = back.query(params![&index_bytes(index)[..], &end[..]])?;
+        self.visit_found(index, found, |_, block| visit(block))
+    }
+
+    /// Calls `visit` for blocks and where they begin, as long as it goes on.
+    fn visit_found(
+        self,
+        index: IndexId,
+        mut found: rusqlite::Rows<'_>,
+        mut visit: impl FnMut(&[u8], &Block<&[u8]>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        while let Some(row) = found.next()? {
+            let (first, keys, json) = columns(row)?;
+            if visit(first, &self.block(index, first, keys, json)?)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `visit` for the rows of a range, in order, each as its place in a block.
     pub fn walk(
         self,
@@ -183,41 +239,41 @@ impl Tree {
         range: &BaseRange,
         mut visit: impl FnMut(&Block<&[u8]>, usize) -> Result<()>,
     ) -> Result<()> {
-        let end = range.end.as_ref().map_or_else(|| end_of(index), |end| place_of(index, end));
-        let sql = match range.order {
-            Order::Asc => &self.statements().forward,
-            Order::Desc => &self.statements().back,
-        };
-        let mut statement = connection.prepare_cached(sql)?;
-        let bounds = params![&index_bytes(index)[..], &place_of(index, &range.start)[..], &end[..]];
-        let (mut rows, mut left) = (statement.query(bounds)?, range.limit);
-        while left > 0
-            && let Some(row) = rows.next()?
-        {
-            let (first, keys, json) = columns(row)?;
-            let block = self.block(index, first, keys, json)?;
-            let from = block.keys.n_below(&range.start);
-            let to = range.end.as_ref().map_or(block.keys.n(), |end| block.keys.n_below(end));
-            let n = to.saturating_sub(from).min(left);
-            match range.order {
-                Order::Asc => (from..from + n).try_for_each(|n| visit(&block, n))?,
-                Order::Desc => (to - n..to).rev().try_for_each(|n| visit(&block, n))?,
-            }
+        let mut left = range.limit;
+        let visit_block = |block: &Block<&[u8]>| {
+            let (from, to) = block.keys.part(range);
+            let n = (to - from).min(left);
             left -= n;
-            // What follows need not be read to know that nothing does.
+            // Whether there are keys on the other side of the range: then nothing follows.
             let is_last = match range.order {
-                Order::Asc => to < block.keys.n(),
-                Order::Desc => from > 0,
+                Order::Asc => {
+                    (from..from + n).try_for_each(|n| visit(block, n))?;
+                    to < block.keys.n()
+                }
+                Order::Desc => {
+                    (to - n..to).rev().try_for_each(|n| visit(block, n))?;
+                    from > 0
+                }
             };
-            if is_last {
-                break;
-            }
+            Ok(if is_last || left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        };
+        match range.order {
+            Order::Asc => self.visit(connection, index, &range.start, visit_block),
+            Order::Desc => self.visit_back(connection, index, range.end.as_deref(), visit_block),
         }
-        Ok(())
+    }
+
+    /// Entries are so small that half a page of them is enough to go through for each that changes.
+    fn block_size(self, size: BlockSize) -> BlockSize {
+        match self {
+            Tree::Documents => size,
+            Tree::Entries => BlockSize { max: size.max / 2 },
+        }
     }
 
     /// Puts and removes rows of an index, which come by rising keys.
     pub fn apply(self, connection: &Connection, index: IndexId, edits: &[Edit<'_>], size: BlockSize) -> Result<()> {
+        let size = self.block_size(size);
         let mut rest = edits;
         while let Some(Edit { key, .. }) = rest.first() {
             let found = self.found(connection, index, key)?;
@@ -255,11 +311,12 @@ impl Tree {
     ) -> Result<()> {
         let neighbour;
         let old = found.as_ref().map_or(Ok(Vec::new()), |found| self.rows(index, found))?;
-        let (n_old, before) = (old.len(), Size::of(self, &old).bytes());
+        let n_old = old.len();
         let is_appended = old.last().is_none_or(|last| edits.first().is_some_and(|edit| last.key < edit.key));
+        let before = if is_appended { 0 } else { Size::of(self, &old).bytes() };
         let mut rows = merge(old, edits);
         let mut first = found.as_ref().map_or_else(|| place_of(index, &[]), |found| found.first.clone());
-        let after = Size::of(self, &rows).bytes();
+        let after = if is_appended { 0 } else { Size::of(self, &rows).bytes() };
         if after < before && after < size.small() && !(rows.is_empty() && first.len() > INDEX_BYTES) {
             neighbour = self.neighbour(connection, index, &first, next)?;
             if let Some((side, other)) = &neighbour {
@@ -312,7 +369,7 @@ impl Tree {
         }
         let mut before = connection.prepare_cached(&self.statements().back)?;
         let begin = index_bytes(index);
-        let found = before.query_row(params![&begin[..], &begin[..], first], |row| self.found_in(index, row));
+        let found = before.query_row(params![&begin[..], first], |row| self.found_in(index, row));
         Ok(found.optional()?.map(|found| (Side::Before, found)))
     }
 
@@ -344,7 +401,7 @@ impl Tree {
         let mut last = connection.prepare_cached(&self.statements().back)?;
         let (begin, end, mut n) = (index_bytes(index), end_of(index), 0);
         while n < n_max {
-            let last = last.query_row(params![&begin[..], &begin[..], &end[..]], |row| {
+            let last = last.query_row(params![&begin[..], &end[..]], |row| {
                 let (first, keys, _) = columns(row)?;
                 // It goes, damaged or not.
                 Ok((Place::from(first), keys::count(keys).max(1)))
@@ -424,9 +481,10 @@ mod tests {
 
     /// What a block is and holds is right; all rows of an index.
     fn check(tree: Tree, connection: &Connection, index: IndexId) -> Rows {
-        let mut read = connection.prepare(&tree.statements().forward).unwrap();
         let begin = index_bytes(index);
-        let mut blocks = read.query(params![&begin[..], &begin[..], &end_of(index)[..]]).unwrap();
+        let sql = tree.statements().back.replace(" DESC", "");
+        let mut read = connection.prepare(&sql).unwrap();
+        let mut blocks = read.query(params![&begin[..], &end_of(index)[..]]).unwrap();
         let (mut all, mut is_first) = (Rows::new(), true);
         while let Some(row) = blocks.next().unwrap() {
             let (first, keys, json) = columns(row).unwrap();
@@ -499,6 +557,7 @@ mod tests {
                 assert_eq!(check(tree, &connection, *index), *rows);
             }
         }
+        let mut kept = KeptBlocks::new(Room::new(2_000));
         for (index, rows) in INDEXES.iter().zip(&model) {
             for (start, end, limit) in &bounds {
                 let (start, end) = (key(tree, *start), key(tree, *end));
@@ -507,11 +566,20 @@ mod tests {
                 let range = |order, limit| BaseRange { start: start.to_vec(), end: Some(end.to_vec()), order, limit };
                 let forward = walked(tree, &connection, *index, &range(Order::Asc, *limit));
                 assert_eq!(forward, expected[..expected.len().min(*limit)]);
+                // What is kept answers as the file does, or not at all.
+                tree.found(&connection, *index, &start).unwrap().into_iter().for_each(|found| kept.add(found));
+                assert!(kept.bytes_in_room() <= 2_000);
+                for range in [range(Order::Asc, *limit), range(Order::Asc, 1)] {
+                    let answer = kept.keys(*index, &range);
+                    assert!(answer.is_none_or(|keys| keys == expected[..expected.len().min(range.limit)]));
+                }
                 expected.reverse();
                 let back = walked(tree, &connection, *index, &range(Order::Desc, *limit));
                 assert_eq!(back, expected[..expected.len().min(*limit)]);
             }
         }
+        kept.clear();
+        assert_eq!(kept.bytes_in_room(), 0);
         let n = tree.drop_some(&connection, INDEXES[0], usize::MAX).unwrap();
         assert_eq!(n, model[0].len());
         assert_eq!(check(tree, &connection, INDEXES[0]), Rows::new());
@@ -562,11 +630,11 @@ mod tests {
 
     #[test]
     fn blocks_that_were_emptied_go() {
-        let (connection, tree, index) = (open(), Tree::Entries, INDEXES[0]);
+        let (connection, tree, index) = (open(), Tree::Documents, INDEXES[0]);
         let edits = |numbers: &mut dyn Iterator<Item = u32>, text: Option<Text<'static>>| {
             numbers.map(|n| Edit { key: BaseKey::new(&[], InternalId(u128::from(n).to_be_bytes())), text }).collect()
         };
-        let all: Vec<_> = edits(&mut (0..1_000), Some(Text::default()));
+        let all: Vec<_> = edits(&mut (0..1_000), Some(text(&[b'x'; 20])));
         tree.apply(&connection, index, &all, SMALL).unwrap();
         let n_full = n_blocks(tree, &connection);
         for start in 0..1_000 {

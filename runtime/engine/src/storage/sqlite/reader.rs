@@ -3,24 +3,27 @@
 //! Whoever reads borrows one and reads on its own thread: to hand a question to another thread and to wake up for the
 //! answer takes longer than most answers, which are in the system's cache if not in SQLite's.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{ControlFlow, Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, params};
+use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, TableNumber};
 use tokio::sync::mpsc;
 
-use super::blocks::{Block, Tree, documents_of};
+use super::blocks::{Block, KeptBlocks, Room, Tree, documents_of};
 use super::error::{damaged, of_sqlite};
 use crate::commit::{IndexId, RequestKey};
-use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
+use crate::storage::{BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, StorageError};
 
 /// A connection that reads.
 pub(super) struct Reader {
     connection: Connection,
     /// The state of the file that its open transaction sees, as [`Readers`] counts them; `None` when none is open.
     sees: Option<u64>,
+    /// Of that state.
+    kept: KeptBlocks,
     /// Tells by its end that the connection has ended. Declared after it: it ends later.
     _ends: mpsc::Sender<()>,
 }
@@ -127,8 +130,8 @@ impl Drop for Borrowed<'_> {
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 impl Reader {
-    pub fn new(connection: Connection, ends: mpsc::Sender<()>) -> Self {
-        Reader { connection, sees: None, _ends: ends }
+    pub fn new(connection: Connection, room: Arc<Room>, ends: mpsc::Sender<()>) -> Self {
+        Reader { connection, sees: None, kept: KeptBlocks::new(room), _ends: ends }
     }
 
     fn read(&mut self, parts: Vec<BaseRead>, state: u64) -> std::result::Result<Vec<BaseAnswer>, StorageError> {
@@ -150,6 +153,7 @@ impl Reader {
     }
 
     fn let_go(&mut self) {
+        self.kept.clear();
         self.sees = None;
         // Whether it failed is seen at the next read: no transaction begins within another one.
         if !self.connection.is_autocommit() {
@@ -157,9 +161,9 @@ impl Reader {
         }
     }
 
-    fn part(&self, part: BaseRead) -> Result<BaseAnswer> {
+    fn part(&mut self, part: BaseRead) -> Result<BaseAnswer> {
         match part {
-            BaseRead::Documents { table, ids } => self.documents(table, &ids),
+            BaseRead::Documents { table, ids } => Ok(BaseAnswer::Documents(self.documents(table, ids.into_iter())?)),
             BaseRead::DocumentRange { table, range } => self.document_range(table, &range),
             BaseRead::IndexRange { index, range } => self.index_range(index, &range),
             BaseRead::Outcomes { key } => self.outcomes(&key),
@@ -172,32 +176,82 @@ impl Reader {
         }
     }
 
-    fn documents(&self, table: TableNumber, ids: &[InternalId]) -> Result<BaseAnswer> {
-        let mut documents = Documents::new(&self.connection, table);
-        Ok(BaseAnswer::Documents(ids.iter().map(|id| documents.find(*id)).collect::<Result<_>>()?))
+    /// The texts of documents, in the order of their ids. The next one mostly lies in the block of the one before, or in
+    /// the next block.
+    fn documents(&self, table: TableNumber, ids: impl Iterator<Item = InternalId>) -> Result<Vec<Option<Arc<str>>>> {
+        let mut texts = Vec::with_capacity(ids.size_hint().0);
+        let mut ids = ids.peekable();
+        while let Some(id) = ids.peek().copied() {
+            let n_before = texts.len();
+            Tree::Documents.visit(&self.connection, documents_of(table), &id.0, |block| {
+                let (n_keys, n_texts, mut last) = (block.keys.n(), texts.len(), None);
+                while let Some(id) = ids.peek().copied() {
+                    let text = match block.keys.search(&id.0) {
+                        Ok(n) => {
+                            last = Some(n);
+                            Some(text(block, n, table, id)?)
+                        }
+                        Err(n) if n > 0 && n < n_keys => None,
+                        Err(_) => break,
+                    };
+                    texts.push(text);
+                    ids.next();
+                }
+                // Who reads one after another up to the end of a block goes on in the next.
+                let goes_on =
+                    texts.len() > n_texts + 1 && last.is_some_and(|n| n + 1 == n_keys) && ids.peek().is_some();
+                Ok(if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            })?;
+            if texts.len() == n_before {
+                // Not in the block that would have it.
+                texts.push(None);
+                ids.next();
+            }
+        }
+        Ok(texts)
     }
 
     fn document_range(&self, table: TableNumber, range: &BaseRange) -> Result<BaseAnswer> {
-        let mut found = Vec::with_capacity(range.limit.min(ROWS_MIN));
+        let mut rows = Vec::with_capacity(range.limit.min(ROWS_MAX));
         Tree::Documents.walk(&self.connection, documents_of(table), range, |block, n| {
             let key = block.keys.key(n).ok_or_else(key_too_short)?;
             let json = Some(text(block, n, table, key.id())?);
-            found.push(BaseRow { key, json });
+            rows.push(BaseRow { key, json });
             Ok(())
         })?;
-        Ok(BaseAnswer::Rows(found))
+        Ok(BaseAnswer::Rows(rows))
     }
 
-    fn index_range(&self, index: IndexId, range: &BaseRange) -> Result<BaseAnswer> {
-        let mut documents = Documents::new(&self.connection, index.table);
-        let mut found = Vec::with_capacity(range.limit.min(ROWS_MIN));
-        Tree::Entries.walk(&self.connection, index, range, |block, n| {
-            let key = block.keys.key(n).ok_or_else(key_too_short)?;
-            let json = documents.find(key.id())?;
-            found.push(BaseRow { key, json });
-            Ok(())
-        })?;
-        Ok(BaseAnswer::Rows(found))
+    fn index_range(&mut self, index: IndexId, range: &BaseRange) -> Result<BaseAnswer> {
+        let keys = match self.kept_keys(index, range)? {
+            Some(keys) => keys,
+            None => {
+                let mut keys = Vec::with_capacity(range.limit.min(ROWS_MAX));
+                Tree::Entries.walk(&self.connection, index, range, |block, n| {
+                    keys.push(block.keys.key(n).ok_or_else(key_too_short)?);
+                    Ok(())
+                })?;
+                keys
+            }
+        };
+        let texts = self.documents(index.table, keys.iter().map(BaseKey::id))?;
+        let rows = keys.into_iter().zip(texts).map(|(key, json)| BaseRow { key, json });
+        Ok(BaseAnswer::Rows(rows.collect()))
+    }
+
+    /// The keys of a range of entries, if they are in one block, which is kept.
+    fn kept_keys(&mut self, index: IndexId, range: &BaseRange) -> Result<Option<Vec<BaseKey>>> {
+        if range.order == Order::Desc || range.limit > KEPT_LIMIT_MAX {
+            return Ok(None);
+        }
+        let keys = self.kept.keys(index, range);
+        if keys.is_some() {
+            return Ok(keys);
+        }
+        if let Some(found) = Tree::Entries.found(&self.connection, index, &range.start)? {
+            self.kept.add(found);
+        }
+        Ok(self.kept.keys(index, range))
     }
 
     fn outcomes(&self, key: &RequestKey) -> Result<BaseAnswer> {
@@ -208,32 +262,14 @@ impl Reader {
     }
 }
 
+/// Who reads more rows than that reads blocks one after another, and each once.
+const KEPT_LIMIT_MAX: usize = 64;
+
 /// Rows that room is made for before they are read, a number.
-const ROWS_MIN: usize = 64;
-
-/// Looks for documents one after another. The next one mostly lies in the block of the one before.
-struct Documents<'a> {
-    connection: &'a Connection,
-    table: TableNumber,
-    kept: Option<Block<Vec<u8>>>,
-}
-
-impl<'a> Documents<'a> {
-    fn new(connection: &'a Connection, table: TableNumber) -> Self {
-        Documents { connection, table, kept: None }
-    }
-
-    fn find(&mut self, id: InternalId) -> Result<Option<Arc<str>>> {
-        if !self.kept.as_ref().is_some_and(|block| block.covers(&id.0)) {
-            self.kept = Tree::Documents.find(self.connection, documents_of(self.table), &id.0)?;
-        }
-        let Some(block) = &self.kept else { return Ok(None) };
-        block.keys.search(&id.0).ok().map(|n| text(block, n, self.table, id)).transpose()
-    }
-}
+const ROWS_MAX: usize = 256;
 
 /// The text of a document.
-fn text<B: Deref<Target = [u8]>>(block: &Block<B>, n: usize, table: TableNumber, id: InternalId) -> Result<Arc<str>> {
+fn text(block: &Block<&[u8]>, n: usize, table: TableNumber, id: InternalId) -> Result<Arc<str>> {
     let found = block.document(n, table, id).ok_or_else(|| {
         let id = DocumentId { table, internal: id };
         damaged(format!("document {id} is not what was written"))

@@ -82,12 +82,9 @@ impl<B: Deref<Target = [u8]>> Block<B> {
         Some(Block { keys: Keys::decode(keys, tree.belonging(), place)?, json })
     }
 
-    /// Whether an id lies between others of the block, or is one of them.
-    pub fn covers(&self, key: &[u8]) -> bool {
-        match self.keys.search(key) {
-            Ok(_) => true,
-            Err(n) => n > 0 && n < self.keys.n(),
-        }
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.keys.len() + self.json.len()
     }
 
     /// The stored text of a document. `None` when it is not what was written.

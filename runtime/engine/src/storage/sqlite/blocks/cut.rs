@@ -2,8 +2,9 @@
 
 use rusqlite::Connection;
 
+use super::Tree;
 use super::block::Row;
-use super::{Tree, keys};
+use super::keys::{Common, shared_len};
 
 /// Bytes of a page that a block cannot have: what SQLite keeps beside a row in it, and the row's own head.
 const PAGE_OVERHEAD: usize = 64;
@@ -37,19 +38,15 @@ impl BlockSize {
 #[derive(Clone, Copy, Debug)]
 pub struct Size<'a> {
     tree: Tree,
-    n: usize,
-    /// What all keys begin with.
-    prefix: &'a [u8],
-    /// Bytes of the keys.
-    keys: usize,
+    keys: Common<'a>,
     /// Bytes of everything else.
     beside: usize,
 }
 
 impl<'a> Size<'a> {
     /// Of no rows.
-    pub fn new(tree: Tree) -> Self {
-        Size { tree, n: 0, prefix: &[], keys: 0, beside: 1 }
+    fn new(tree: Tree) -> Self {
+        Size { tree, keys: Common::default(), beside: 1 }
     }
 
     pub fn of(tree: Tree, rows: &'a [Row<'_>]) -> Self {
@@ -58,13 +55,12 @@ impl<'a> Size<'a> {
 
     /// With one more row behind the others.
     fn with(self, row: &'a Row<'_>) -> Self {
-        let Size { tree, n, prefix, keys, beside } = self;
-        let prefix = if n == 0 { &row.key } else { &prefix[..keys::shared_len(prefix, &row.key)] };
-        Size { tree, n: n + 1, prefix, keys: keys + row.key.len(), beside: beside + tree.beside_key(&row.text) }
+        let beside = self.beside + self.tree.beside_key(&row.text);
+        Size { keys: self.keys.with(&row.key), beside, ..self }
     }
 
     pub fn bytes(&self) -> usize {
-        keys::encoded_len(self.n, self.prefix.len(), self.keys) + self.beside
+        self.keys.bytes() + self.beside
     }
 }
 
@@ -79,7 +75,7 @@ pub enum Parts {
 
 /// The shortest bytes that are above one key and not above the next.
 pub fn separator<'a>(below: &[u8], key: &'a [u8]) -> &'a [u8] {
-    &key[..key.len().min(keys::shared_len(below, key) + 1)]
+    &key[..key.len().min(shared_len(below, key) + 1)]
 }
 
 /// Cuts rows into blocks: where each ends. `place` is the number of bytes that stand before a block's separator, and
@@ -97,7 +93,7 @@ pub fn cut(tree: Tree, rows: &[Row<'_>], parts: Parts, size: BlockSize, (place, 
     let (mut ends, mut current, mut max) = (Vec::new(), Size::new(tree), room(first));
     for (n, row) in rows.iter().enumerate() {
         let with = current.with(row);
-        if current.n > 0 && (with.bytes() > max || current.bytes() >= target) {
+        if current.keys.n() > 0 && (with.bytes() > max || current.bytes() >= target) {
             ends.push(n);
             max = room(separator(&rows[n - 1].key, &row.key).len());
             current = Size::new(tree).with(row);

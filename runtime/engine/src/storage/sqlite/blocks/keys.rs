@@ -1,58 +1,144 @@
 //! The sorted keys of a block, each with a few bytes that belong to it. Pure.
 //!
 //! ```text
-//! keys = sum (4)  n (2)  length of the prefix (2)  prefix  end (2) * (n - 1)  suffix * n  what belongs to it * n
+//! keys  = sum (4)  n (2)  length (2)  alike or other  what belongs to each * n
+//! alike = the first key  mask (a bit for each of its bytes)  the bytes in the mask * n
+//! other = length of the prefix (2)  prefix  end (2) * (n - 1)  suffix * n
 //! ```
 //!
-//! Numbers are little-endian. Each key is the prefix and its suffix. Ends count from where the suffixes begin; the last
-//! one ends where the next part begins. The sum is of all that follows it and of where the block belongs.
+//! Numbers are little-endian. Keys of one length, as those of numbers and times are, are *alike*: only bytes that are
+//! not the same in all of them are there for each, and these bytes sort as the keys do. When lengths differ, which
+//! `length` is 0 for, each key is a prefix and its suffix; ends count from where the suffixes begin. The sum is of all
+//! that follows it and of where the block belongs.
 //!
-//! So a key is found by bisection among the bytes as they are read, and what many keys begin with is there once. A key
-//! that is alone has no prefix: it may be of any length, while several take less than a page.
+//! So a key is found by bisection among the bytes as they are read. A key that is alone is an `other` without a prefix:
+//! it may be of any length, while several take less than a page.
 
 use std::cmp::Ordering;
 use std::ops::{Deref, Range};
 
-use crate::storage::BaseKey;
+use smallvec::SmallVec;
+
+use crate::storage::{BaseKey, BaseRange};
 
 const HEAD: usize = 8;
+const PREFIX_LEN: usize = 2;
 const END: usize = 2;
 
-/// Bytes that `n` keys take, of which all begin with the same `prefix` bytes and which have `total` together.
-pub fn encoded_len(n: usize, prefix: usize, total: usize) -> usize {
-    HEAD + prefix + END * n.saturating_sub(1) + total - n * prefix
-}
+/// The longest keys that may be alike, bytes.
+const ALIKE_BYTES_MAX: usize = 128;
+
+/// Which bytes of keys differ: the first byte is the lowest bit.
+type Mask = u128;
 
 /// How many bytes two keys both begin with.
 pub fn shared_len(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Encodes rising keys, at least one. `belonging` has as many bytes for each of them, one after the other.
-pub fn encode<'a>(
-    keys: impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone,
-    belonging: &[u8],
-    place: &[u8],
-) -> Vec<u8> {
-    let short = |len: usize| u16::try_from(len).expect("several keys take less than a page").to_le_bytes();
-    let (n, total) = (keys.len(), keys.clone().map(<[u8]>::len).sum());
-    let (first, last) = (keys.clone().next().unwrap_or_default(), keys.clone().next_back().unwrap_or_default());
-    let prefix = if n == 1 { 0 } else { shared_len(first, last) };
-    let mut bytes = Vec::with_capacity(encoded_len(n, prefix, total) + belonging.len());
-    bytes.extend_from_slice(&[0; size_of::<u32>()]);
-    bytes.extend_from_slice(&short(n));
-    bytes.extend_from_slice(&short(prefix));
-    bytes.extend_from_slice(&first[..prefix]);
-    let mut end = 0;
-    for key in keys.clone().take(n - 1) {
-        end += key.len() - prefix;
-        bytes.extend_from_slice(&short(end));
+/// What keys have in common, one after the other by rising keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Common<'a> {
+    n: usize,
+    /// The first.
+    first: &'a [u8],
+    /// Bytes of all together.
+    total: usize,
+    prefix: usize,
+    /// Which bytes differ, as long as all have one length.
+    alike: Option<Mask>,
+}
+
+impl<'a> Common<'a> {
+    /// How many keys.
+    pub fn n(&self) -> usize {
+        self.n
     }
-    keys.for_each(|key| bytes.extend_from_slice(&key[prefix..]));
+
+    /// With one more.
+    pub fn with(self, key: &'a [u8]) -> Self {
+        if self.n == 0 {
+            let alike = (key.len() <= ALIKE_BYTES_MAX).then_some(0);
+            return Common { n: 1, first: key, total: key.len(), prefix: key.len(), alike };
+        }
+        let mask = self.alike.filter(|_| key.len() == self.first.len()).map(|mask| mask | differing(self.first, key));
+        let prefix = match mask {
+            Some(mask) => key.len().min(mask.trailing_zeros() as usize),
+            None => shared_len(&self.first[..self.prefix], key),
+        };
+        Common { n: self.n + 1, total: self.total + key.len(), prefix, alike: mask, ..self }
+    }
+
+    /// The bytes they take encoded.
+    pub fn bytes(&self) -> usize {
+        HEAD + match self.alike {
+            Some(mask) if self.n > 1 => {
+                let len = self.first.len();
+                len + len.div_ceil(8) + self.n * mask.count_ones() as usize
+            }
+            _ => {
+                let prefix = if self.n == 1 { 0 } else { self.prefix };
+                PREFIX_LEN + prefix + END * self.n.saturating_sub(1) + self.total - self.n * prefix
+            }
+        }
+    }
+}
+
+/// Which bytes of two keys of one length differ.
+fn differing(a: &[u8], b: &[u8]) -> Mask {
+    let mut mask = 0;
+    for (n, (a, b)) in a.chunks(8).zip(b.chunks(8)).enumerate() {
+        if a != b {
+            let bits = a.iter().zip(b).enumerate().fold(0, |bits, (n, (a, b))| bits | Mask::from(a != b) << n);
+            mask |= bits << (8 * n);
+        }
+    }
+    mask
+}
+
+/// Encodes rising keys, at least one. `belonging` has as many bytes for each of them, one after the other.
+pub fn encode<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]> + Clone, belonging: &[u8], place: &[u8]) -> Vec<u8> {
+    let short = |len: usize| u16::try_from(len).expect("several keys take less than a page").to_le_bytes();
+    let common = keys.clone().fold(Common::default(), Common::with);
+    let mut bytes = Vec::with_capacity(common.bytes() + belonging.len());
+    bytes.extend_from_slice(&[0; size_of::<u32>()]);
+    bytes.extend_from_slice(&short(common.n));
+    match common.alike {
+        Some(mask) if common.n > 1 => {
+            let len = common.first.len();
+            bytes.extend_from_slice(&short(len));
+            bytes.extend_from_slice(common.first);
+            bytes.extend_from_slice(&mask.to_le_bytes()[..len.div_ceil(8)]);
+            let places = places(mask);
+            keys.for_each(|key| bytes.extend(places.iter().map(|at| key[usize::from(*at)])));
+        }
+        _ => {
+            let prefix = if common.n == 1 { 0 } else { common.prefix };
+            bytes.extend_from_slice(&short(0));
+            bytes.extend_from_slice(&short(prefix));
+            bytes.extend_from_slice(&common.first[..prefix]);
+            let mut end = 0;
+            for key in keys.clone().take(common.n.saturating_sub(1)) {
+                end += key.len() - prefix;
+                bytes.extend_from_slice(&short(end));
+            }
+            keys.for_each(|key| bytes.extend_from_slice(&key[prefix..]));
+        }
+    }
     bytes.extend_from_slice(belonging);
     let sum = sum(&bytes, place);
     bytes[..sum.len()].copy_from_slice(&sum);
     bytes
+}
+
+/// The places of the bytes in a mask.
+fn places(mut mask: Mask) -> SmallVec<[u8; 32]> {
+    let mut places = SmallVec::new();
+    while mask != 0 {
+        places.push(mask.trailing_zeros() as u8);
+        mask &= mask - 1;
+    }
+    places
 }
 
 fn sum(bytes: &[u8], place: &[u8]) -> [u8; 4] {
@@ -62,9 +148,13 @@ fn sum(bytes: &[u8], place: &[u8]) -> [u8; 4] {
     hasher.finalize().to_le_bytes()
 }
 
+fn short_at(bytes: &[u8], at: usize) -> Option<usize> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?).into())
+}
+
 /// How many keys there are, if they are as they were written.
 pub fn count(bytes: &[u8]) -> usize {
-    bytes.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |n| u16::from_le_bytes(*n).into())
+    short_at(bytes, 4).unwrap_or(0)
 }
 
 /// The keys of a block.
@@ -72,8 +162,18 @@ pub fn count(bytes: &[u8]) -> usize {
 pub struct Keys<B> {
     bytes: B,
     n: usize,
-    prefix_end: usize,
-    suffixes: Range<usize>,
+    form: Form,
+    /// Where what is there for each key begins and ends.
+    each: Range<usize>,
+}
+
+/// How keys are encoded.
+#[derive(Debug)]
+enum Form {
+    /// Of one length: where its bytes differ.
+    Alike { len: usize, places: SmallVec<[u8; 32]> },
+    /// Of several: where the prefix ends.
+    Other { prefix_end: usize },
 }
 
 impl<B: Deref<Target = [u8]>> Keys<B> {
@@ -82,14 +182,28 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
         if bytes.len() < HEAD || bytes[..4] != sum(&bytes, place) {
             return None;
         }
-        let n = count(&bytes);
-        let prefix_end = HEAD + usize::from(u16::from_le_bytes([bytes[6], bytes[7]]));
-        let suffixes = prefix_end + END * n.checked_sub(1)?..bytes.len().checked_sub(belonging * n)?;
-        let keys = Keys { bytes, n, prefix_end, suffixes };
-        let ends = keys.bytes.get(keys.prefix_end..keys.suffixes.start)?.as_chunks::<END>().0;
+        let (n, len) = (count(&bytes), short_at(&bytes, 6)?);
+        let (last, end) = (n.checked_sub(1)?, bytes.len().checked_sub(belonging * n)?);
+        if len > 0 {
+            let start = HEAD + len + len.div_ceil(8);
+            let mut mask = [0; size_of::<Mask>()];
+            mask.get_mut(..len.div_ceil(8))?.copy_from_slice(bytes.get(HEAD + len..start)?);
+            let places = places(Mask::from_le_bytes(mask));
+            let is_whole = places.last().is_none_or(|last| usize::from(*last) < len) && start + n * places.len() == end;
+            return is_whole.then_some(Keys { bytes, n, form: Form::Alike { len, places }, each: start..end });
+        }
+        let prefix_end = HEAD + PREFIX_LEN + short_at(&bytes, HEAD)?;
+        let start = prefix_end + END * last;
+        let ends = bytes.get(prefix_end..start)?.as_chunks::<END>().0;
         let are_rising = ends.is_sorted_by_key(|end| u16::from_le_bytes(*end));
         let last = ends.last().map_or(0, |end| u16::from_le_bytes(*end).into());
-        (are_rising && last <= keys.suffixes.end.checked_sub(keys.suffixes.start)?).then_some(keys)
+        let is_whole = are_rising && last <= end.checked_sub(start)?;
+        is_whole.then_some(Keys { bytes, n, form: Form::Other { prefix_end }, each: start..end })
+    }
+
+    /// How many bytes they take.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// How many.
@@ -97,34 +211,36 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
         self.n
     }
 
-    /// What all begin with.
-    fn prefix(&self) -> &[u8] {
-        &self.bytes[HEAD..self.prefix_end]
-    }
-
-    /// What follows that in one of them.
-    fn suffix(&self, n: usize) -> &[u8] {
-        let start = if n == 0 { self.suffixes.start } else { self.end(n - 1) };
-        &self.bytes[start..self.end(n)]
-    }
-
-    fn end(&self, n: usize) -> usize {
-        if n + 1 == self.n {
-            return self.suffixes.end;
+    /// What is there for one alone.
+    fn own(&self, n: usize) -> &[u8] {
+        match &self.form {
+            Form::Alike { places, .. } => &self.bytes[self.each.start + n * places.len()..][..places.len()],
+            Form::Other { prefix_end } => {
+                let end = |n: usize| match short_at(&self.bytes, prefix_end + END * n) {
+                    Some(end) if n + 1 < self.n => self.each.start + end,
+                    _ => self.each.end,
+                };
+                &self.bytes[if n == 0 { self.each.start } else { end(n - 1) }..end(n)]
+            }
         }
-        let at = self.prefix_end + END * n;
-        self.suffixes.start + usize::from(u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]]))
     }
 
     /// One of them; `None` when it does not end with an id.
     pub fn key(&self, n: usize) -> Option<BaseKey> {
-        BaseKey::from_parts(self.prefix(), self.suffix(n))
+        match &self.form {
+            Form::Alike { len, places } => {
+                let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(&self.bytes[HEAD..HEAD + len]);
+                places.iter().zip(self.own(n)).for_each(|(at, byte)| key[usize::from(*at)] = *byte);
+                BaseKey::from_parts(&key, &[])
+            }
+            Form::Other { prefix_end } => BaseKey::from_parts(&self.bytes[HEAD + PREFIX_LEN..*prefix_end], self.own(n)),
+        }
     }
 
     /// What belongs to one.
     pub fn belonging(&self, n: usize) -> &[u8] {
-        let each = (self.bytes.len() - self.suffixes.end) / self.n;
-        &self.bytes[self.suffixes.end + n * each..][..each]
+        let len = (self.bytes.len() - self.each.end) / self.n;
+        &self.bytes[self.each.end + n * len..][..len]
     }
 
     /// How many are below a key, or a bound of some.
@@ -132,19 +248,46 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
         self.search(key).unwrap_or_else(|n| n)
     }
 
+    /// Those in a range: the first of them, and the first behind.
+    pub fn part(&self, range: &BaseRange) -> (usize, usize) {
+        let from = self.n_below(&range.start);
+        (from, range.end.as_ref().map_or(self.n, |end| self.n_below(end)).max(from))
+    }
+
     /// Where a key is; else how many are below it.
     pub fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let prefix = self.prefix();
-        let (begin, rest) = key.split_at(key.len().min(prefix.len()));
-        match begin.cmp(prefix) {
-            Ordering::Less => return Err(0),
-            Ordering::Greater => return Err(self.n),
-            Ordering::Equal => {}
+        match &self.form {
+            Form::Alike { len, places } => {
+                let first = &self.bytes[HEAD..HEAD + len];
+                // Up to where the key is told from all by a byte in which they do not differ, or by its length.
+                let is_own = |at: usize| places.binary_search(&(at as u8)).is_ok();
+                let differs = |at: &usize| first[*at] != key[*at] && !is_own(*at);
+                let end = (0..key.len().min(*len)).find(differs);
+                let (end, otherwise) = match end {
+                    Some(end) => (end, first[end].cmp(&key[end])),
+                    None => (key.len().min(*len), len.cmp(&key.len())),
+                };
+                let own: SmallVec<[u8; 32]> =
+                    places.iter().map(|at| usize::from(*at)).take_while(|at| *at < end).map(|at| key[at]).collect();
+                self.bisect(|found| found[..own.len()].cmp(&own).then(otherwise))
+            }
+            Form::Other { prefix_end } => {
+                let prefix = &self.bytes[HEAD + PREFIX_LEN..*prefix_end];
+                let (begin, rest) = key.split_at(key.len().min(prefix.len()));
+                match begin.cmp(prefix) {
+                    Ordering::Less => Err(0),
+                    Ordering::Greater => Err(self.n),
+                    Ordering::Equal => self.bisect(|found| found.cmp(rest)),
+                }
+            }
         }
+    }
+
+    fn bisect(&self, compare: impl Fn(&[u8]) -> Ordering) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.n);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.suffix(middle).cmp(rest) {
+            match compare(self.own(middle)) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Equal => return Ok(middle),
                 Ordering::Greater => high = middle,
@@ -170,16 +313,22 @@ mod tests {
         encode(keys.iter().copied(), belonging, PLACE)
     }
 
-    /// Keys of which many begin alike, and end with sixteen bytes.
+    /// Keys of which many begin alike, and end with sixteen bytes; often all of one length.
     fn keys() -> impl Strategy<Value = BTreeSet<Vec<u8>>> {
-        let key = (vec(0..2_u8, 0..12), any::<u8>()).prop_map(|(begin, end)| [&begin[..], &[end; 16]].concat());
-        (btree_set(key, 1..40), vec(any::<u8>(), 0..40))
+        let key = |begins: BoxedStrategy<Vec<u8>>| {
+            (begins, 0..4_u8).prop_map(|(begin, end)| [&begin[..], &[end; 16]].concat())
+        };
+        let of_lengths = btree_set(key(vec(0..2_u8, 0..12).boxed()), 1..40);
+        let of_one = btree_set(key(vec(0..3_u8, 5).boxed()), 1..40);
+        (prop_oneof![of_lengths, of_one], vec(any::<u8>(), 0..120))
             .prop_map(|(keys, shared)| keys.into_iter().map(|key| [&shared[..], &key].concat()).collect())
     }
 
     proptest! {
         #[test]
         fn keys_are_found_and_given_back(keys in keys(), probe in vec(0..3_u8, 0..50)) {
+            let common = keys.iter().fold(Common::default(), |common, key| common.with(key));
+            prop_assert_eq!(common.bytes(), encoded(&keys, &[]).len());
             let belonging: Vec<u8> = (0..keys.len()).flat_map(|n| [n as u8, 7]).collect();
             let found = Keys::decode(encoded(&keys, &belonging), 2, PLACE).unwrap();
             prop_assert_eq!(found.n(), keys.len());
@@ -187,8 +336,14 @@ mod tests {
                 prop_assert_eq!(&*found.key(n).unwrap(), &key[..]);
                 prop_assert_eq!(found.belonging(n), [n as u8, 7]);
                 prop_assert_eq!(found.search(key), Ok(n));
-                let probe = [&key[..key.len().min(probe.len())], &probe].concat();
-                prop_assert_eq!(found.n_below(&probe), keys.range(..probe).count());
+                for cut in [probe.len(), key.len(), key.len() / 2] {
+                    let probe = [&key[..key.len().min(cut)], &probe].concat();
+                    prop_assert_eq!(found.n_below(&probe), keys.range(..probe).count());
+                }
+                let mut other = key.clone();
+                let at = probe.len() % key.len();
+                other[at] = other[at].wrapping_add(1);
+                prop_assert_eq!(found.n_below(&other), keys.range(..other).count());
             }
             prop_assert_eq!(found.n_below(&probe), keys.range(..probe).count());
         }
@@ -213,7 +368,8 @@ mod tests {
             let Some(keys) = Keys::decode(bytes, each, PLACE) else { return Ok(()) };
             for n in 0..keys.n() {
                 let _ = (keys.key(n), keys.belonging(n));
-                let _ = keys.search(keys.suffix(n));
+                let _ = keys.search(keys.own(n));
+                let _ = keys.key(n).map(|key| keys.search(&key));
             }
         }
     }
