@@ -236,7 +236,7 @@ pub async fn an_entry_leads_to_its_own_document_or_none(place: Place) {
 }
 
 /// Entries of an index that is dropped.
-const N: u32 = 2_000;
+const N_DROPPED: u32 = 2_000;
 
 pub async fn an_index_is_dropped_in_pieces(place: Place) {
     let storage = place.open();
@@ -244,7 +244,7 @@ pub async fn an_index_is_dropped_in_pieces(place: Place) {
     let id = |n: u32| InternalId(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
     let numbered = |n: u32| BaseKey::new(&n.to_be_bytes(), id(n));
     let indexes = [others[0], INDEX, others[1]];
-    let entries = (0..N).flat_map(|n| indexes.map(|index| (index, numbered(n)))).collect();
+    let entries = (0..N_DROPPED).flat_map(|n| indexes.map(|index| (index, numbered(n)))).collect();
     storage.write_base(BaseWrites { entries, ..BaseWrites::default() }).await.unwrap();
     let (mut n_dropped, mut n_pieces) = (0, 0);
     loop {
@@ -255,14 +255,14 @@ pub async fn an_index_is_dropped_in_pieces(place: Place) {
         }
         (n_dropped, n_pieces) = (n_dropped + n, n_pieces + 1);
     }
-    assert_eq!(n_dropped, N as usize);
+    assert_eq!(n_dropped, N_DROPPED as usize);
     assert!(n_pieces > 3, "{n_pieces}");
     let left = |index| {
         rows(&*storage, move |range| BaseRead::IndexRange { index, range }, range(&[], None, Order::Asc, 9_999))
     };
     assert_eq!(left(INDEX).await.len(), 0);
     for other in others {
-        assert_eq!(left(other).await.len(), N as usize);
+        assert_eq!(left(other).await.len(), N_DROPPED as usize);
     }
 }
 

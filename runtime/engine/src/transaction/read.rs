@@ -133,16 +133,16 @@ impl Transaction {
             Ok(None) => return Reply::now(Ok(Batch { done: true, ..Batch::default() })),
             Err(error) => return Reply::now(Err(error)),
         };
-        if let Attempt::Complete(rows) = self.attempt(&state, &step, None) {
-            return Reply::now(self.finish(&mut state, step, rows));
-        }
+        let mut attempt = match self.attempt(&state, &step, None) {
+            Attempt::Complete(rows) => return Reply::now(self.finish(&mut state, step, rows)),
+            incomplete => incomplete,
+        };
         drop(state);
         let this = self.strong();
         Reply::Later(Box::pin(async move {
             let _loading = Loading::begin(&this.shared);
             let mut beneath = Beneath::of(step.index);
             loop {
-                let attempt = this.attempt(&this.state(), &step, Some(&mut beneath));
                 let loaded = match attempt {
                     Attempt::Complete(rows) => return this.finish(&mut this.state(), step, rows),
                     Attempt::Gap(gap) => {
@@ -152,6 +152,7 @@ impl Transaction {
                     Attempt::Missing(ids) => this.shared.load_documents(&step.table, ids, Some(&mut beneath)).await,
                 };
                 loaded.map_err(|error: StorageError| this.fail(error))?;
+                attempt = this.attempt(&this.state(), &step, Some(&mut beneath));
             }
         }))
     }

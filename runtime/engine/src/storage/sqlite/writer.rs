@@ -107,11 +107,12 @@ impl Writer {
             prune(transaction, checkpoint, counted)
         })?;
         self.outcome_bytes = Some(bytes);
-        // What it has in its cache is of no use until the next one: readers have their own.
-        self.connection.execute_batch("PRAGMA shrink_memory").map_err(of_sqlite)?;
         if let Some(base) = checkpoint.base {
             self.log.forget(base);
         }
+        // What it has in its cache is of no use until the next one: readers have their own. The checkpoint is done,
+        // whatever comes of this.
+        let _ = self.connection.execute_batch("PRAGMA shrink_memory");
         Ok(pruned)
     }
 
