@@ -3,6 +3,7 @@
 mod error;
 mod metrics;
 mod pages;
+mod pool;
 mod running;
 mod threads;
 
@@ -268,7 +269,7 @@ impl Server {
         let storage = self.storage.take().unwrap_or_else(|| Arc::new(MemoryStorage::default()));
         let (machine, functions) = match self.machine.take() {
             Some(given) => (given, None),
-            None => this_machine(config.function_threads).map(|(machine, threads)| (machine, Some(threads)))?,
+            None => this_machine(&config).map(|(machine, threads)| (machine, Some(threads)))?,
         };
         let ports = Ports {
             clock: self.clock.clone(),
@@ -379,8 +380,9 @@ async fn set_variables(engine: &Engine, variables: BTreeMap<String, Option<Strin
 }
 
 /// The machine that the process runs on, and its threads for functions.
-fn this_machine(function_threads: usize) -> std::io::Result<(Machine, FunctionThreads)> {
-    let functions = FunctionThreads::start(function_threads)?;
+fn this_machine(config: &Config) -> std::io::Result<(Machine, FunctionThreads)> {
+    let size = pool::Size { threads: config.function_threads, spare: config.function_threads_spare };
+    let functions = FunctionThreads::start(size)?;
     let machine = Machine {
         timer: Arc::new(TokioTimer),
         random: Arc::new(SystemRandom),

@@ -6,37 +6,46 @@ use futures::future::BoxFuture;
 use syncline_engine::{OnProgress, Progress, Random, Spawn};
 use tokio::runtime::{Handle, Runtime};
 
+use super::pool::{Pool, Size};
+
 /// Threads that run functions and nothing else: one that never yields cannot keep a socket or a commit waiting.
 pub(super) struct FunctionThreads {
+    pool: Pool,
+    /// Timers and tasks of functions that use tokio themselves.
     runtime: Option<Runtime>,
 }
 
 impl FunctionThreads {
-    pub(super) fn start(threads: usize) -> std::io::Result<Self> {
+    pub(super) fn start(size: Size) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("function")
-            .enable_time()
+            .worker_threads(1)
+            .thread_name("function timers")
+            .enable_all()
             .build()?;
-        Ok(FunctionThreads { runtime: Some(runtime) })
+        let handle = runtime.handle().clone();
+        let within = Arc::new(move |work: &mut dyn FnMut()| {
+            let _entered = handle.enter();
+            work();
+        });
+        Ok(FunctionThreads { pool: Pool::start(size, within)?, runtime: Some(runtime) })
     }
 
     pub(super) fn spawner(&self) -> Arc<dyn Spawn> {
-        let handle = self.runtime.as_ref().expect("it is taken only by drop").handle().clone();
-        Arc::new(FunctionTasks(handle))
+        Arc::new(FunctionTasks(self.pool.clone()))
     }
 }
 
 impl Drop for FunctionThreads {
     /// Does not wait: a function that never yields would keep the process from ending.
     fn drop(&mut self) {
+        self.pool.end();
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-struct FunctionTasks(Handle);
+struct FunctionTasks(Pool);
 
 impl Spawn for FunctionTasks {
     fn spawn(&self, _name: &'static str, future: BoxFuture<'static, ()>) {
