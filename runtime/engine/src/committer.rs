@@ -195,7 +195,7 @@ impl Shared {
         outcome: Option<(RequestKey, Outcome)>,
     ) -> Result<Committed, CommitError> {
         let state = tx.state();
-        let prepared = Prepared::of(&state, outcome);
+        let mut prepared = Prepared::of(&state, outcome);
         if prepared.changes.is_empty() {
             let undone = self.commits().undone(tx.snapshot(), tx.generation());
             return if undone { Err(CommitError::Undone) } else { Ok(Committed { ts: tx.snapshot(), wrote: false }) };
@@ -209,7 +209,7 @@ impl Shared {
                 commits.recent.range(first_new..).try_for_each(|newer| self.check(&state, newer))?;
                 let wrote = !prepared.writes.is_empty() || !prepared.tables.is_empty();
                 let ts = self.stamp(&commits);
-                self.apply(&prepared, ts);
+                self.apply(&mut prepared, ts);
                 self.publish(commits, Commit { ts, changes: prepared.changes }, &prepared.bytes);
                 return Ok(Committed { ts, wrote });
             }
@@ -302,7 +302,7 @@ impl Shared {
     }
 
     /// Puts a commit into memory. Nobody sees it before [`Shared::publish`].
-    fn apply(&self, prepared: &Prepared<'_>, ts: Timestamp) {
+    fn apply(&self, prepared: &mut Prepared<'_>, ts: Timestamp) {
         if !prepared.tables.is_empty() {
             let mut catalog = (*self.catalog()).clone();
             for table in &prepared.tables {
@@ -317,8 +317,8 @@ impl Shared {
             let document = (write.id.internal, write.place);
             space.apply(document, write.old.as_ref(), write.new.clone(), ts, horizon);
         }
-        if let Some((key, outcome)) = &prepared.outcome {
-            self.outcomes.insert(*key, Outcome { ts, ..outcome.clone() });
+        if let Some((key, outcome)) = prepared.outcome.take() {
+            self.outcomes.insert(key, Outcome { ts, ..outcome });
         }
     }
 

@@ -30,12 +30,55 @@ enum InBase {
 struct Session {
     in_base: InBase,
     /// Not in the base yet.
-    recent: BTreeMap<u64, Outcome>,
+    recent: Recent,
+}
+
+impl Session {
+    fn new(in_base: InBase) -> Self {
+        Session { in_base, recent: Recent::default() }
+    }
+}
+
+/// Outcomes by request, in order: numbers rise in a session, so nearly all come in at the end.
+#[derive(Debug, Default)]
+struct Recent(Vec<(u64, Outcome)>);
+
+impl Recent {
+    /// Where a request is, or where it would be.
+    fn place(&self, request: u64) -> Result<usize, usize> {
+        match self.0.last() {
+            Some((last, _)) if *last >= request => self.0.binary_search_by_key(&request, |(known, _)| *known),
+            _ => Err(self.0.len()),
+        }
+    }
+
+    fn get(&self, request: u64) -> Option<&Outcome> {
+        self.place(request).ok().map(|place| &self.0[place].1)
+    }
+
+    fn insert(&mut self, request: u64, outcome: Outcome) {
+        match self.place(request) {
+            Ok(place) => self.0[place].1 = outcome,
+            Err(place) => self.0.insert(place, (request, outcome)),
+        }
+    }
+
+    fn remove(&mut self, request: u64) {
+        if let Ok(place) = self.place(request) {
+            self.0.remove(place);
+        }
+    }
+}
+
+/// A session's name as a number, which sorts as it does and is compared at once.
+fn number(session: &[u8; 16]) -> u128 {
+    u128::from_be_bytes(*session)
 }
 
 #[derive(Debug)]
 struct State {
-    sessions: BTreeMap<[u8; 16], Session>,
+    /// By their numbers.
+    sessions: BTreeMap<u128, Session>,
     /// What the base holds of sessions that are not listed.
     unlisted: InBase,
 }
@@ -69,9 +112,9 @@ impl Outcomes {
     /// What a snapshot sees of a request.
     pub fn find(&self, key: &RequestKey, snapshot: Timestamp) -> Lookup {
         let state = self.state();
-        let in_base = match state.sessions.get(&key.session) {
+        let in_base = match state.sessions.get(&number(&key.session)) {
             None => state.unlisted,
-            Some(session) => match session.recent.get(&key.request) {
+            Some(session) => match session.recent.get(key.request) {
                 Some(outcome) if outcome.ts <= snapshot => return Lookup::Found(outcome.clone()),
                 Some(_) | None => session.in_base,
             },
@@ -86,8 +129,7 @@ impl Outcomes {
     /// Remembers the greatest request number that the base was found to hold of a session.
     pub fn learn(&self, session: [u8; 16], greatest: Option<u64>) {
         let mut state = self.state();
-        let known =
-            state.sessions.entry(session).or_insert(Session { in_base: InBase::Unknown, recent: BTreeMap::new() });
+        let known = state.sessions.entry(number(&session)).or_insert(Session::new(InBase::Unknown));
         known.in_base = match known.in_base {
             InBase::Unknown => greatest.map_or(InBase::None, InBase::UpTo),
             // A checkpoint that ended meanwhile may know better.
@@ -100,14 +142,14 @@ impl Outcomes {
     pub fn insert(&self, key: RequestKey, outcome: Outcome) {
         let mut state = self.state();
         let in_base = state.unlisted;
-        let session = state.sessions.entry(key.session).or_insert(Session { in_base, recent: BTreeMap::new() });
+        let session = state.sessions.entry(number(&key.session)).or_insert(Session::new(in_base));
         session.recent.insert(key.request, outcome);
     }
 
     /// Takes back an outcome: its commit was undone.
     pub fn undo(&self, key: &RequestKey) {
-        if let Some(session) = self.state().sessions.get_mut(&key.session) {
-            session.recent.remove(&key.request);
+        if let Some(session) = self.state().sessions.get_mut(&number(&key.session)) {
+            session.recent.remove(key.request);
         }
     }
 
@@ -116,9 +158,14 @@ impl Outcomes {
         let state = self.state();
         let mut groups = Vec::new();
         for (session, Session { recent, .. }) in &state.sessions {
-            let mut group =
-                OutcomeGroup { session: *session, first: 0, last: 0, ts: Timestamp::ZERO, bytes: Vec::new() };
-            for (request, outcome) in recent.iter().filter(|(_, outcome)| outcome.ts <= to) {
+            let mut group = OutcomeGroup {
+                session: session.to_be_bytes(),
+                first: 0,
+                last: 0,
+                ts: Timestamp::ZERO,
+                bytes: Vec::new(),
+            };
+            for (request, outcome) in recent.0.iter().filter(|(_, outcome)| outcome.ts <= to) {
                 if group.bytes.is_empty() {
                     group.first = *request;
                 }
@@ -137,8 +184,9 @@ impl Outcomes {
     pub fn settle(&self, groups: &[([u8; 16], u64)], to: Timestamp) {
         let mut state = self.state();
         for (id, last) in groups {
-            let Some(session) = state.sessions.get_mut(id) else { continue };
-            session.recent.retain(|_, outcome| outcome.ts > to);
+            let Some(session) = state.sessions.get_mut(&number(id)) else { continue };
+            session.recent.0.retain(|(_, outcome)| outcome.ts > to);
+            session.recent.0.shrink_to_fit();
             session.in_base = match session.in_base {
                 InBase::Unknown => InBase::AtLeast(*last),
                 InBase::AtLeast(least) => InBase::AtLeast(least.max(*last)),
@@ -148,9 +196,9 @@ impl Outcomes {
         }
         if !groups.is_empty() {
             // Sessions that are not listed may be in the base: those that were dropped below.
-            let n_idle = state.sessions.values().filter(|session| session.recent.is_empty()).count();
+            let n_idle = state.sessions.values().filter(|session| session.recent.0.is_empty()).count();
             if n_idle > IDLE_SESSIONS_MAX {
-                state.sessions.retain(|_, session| !session.recent.is_empty());
+                state.sessions.retain(|_, session| !session.recent.0.is_empty());
                 state.unlisted = InBase::Unknown;
             }
         }
