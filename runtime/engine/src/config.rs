@@ -61,8 +61,8 @@ pub struct EngineConfig {
     /// Commits that wait for the disk, bytes; more are refused. Default 256 MiB. Source: ours; P7.
     pub pending_bytes_max: usize,
     /// The log is moved to the base when it has grown by so many bytes, or by an eighth of the memory for documents if
-    /// that is less. Default 64 MiB. Source: ours; longer means a
-    /// slower start after a crash, shorter that documents written often are moved more often.
+    /// that is less. Default 128 MiB. Source: ours; longer means a slower start after a crash (about a second for so
+    /// much), shorter that documents written often are moved more often.
     pub checkpoint_log_bytes: u64,
     /// Commits wait for the base when the log that it lacks has grown to so many bytes, or to a quarter of the memory
     /// for documents if that is less, but not below 1 MiB: until the base has it, all of it stays in memory and takes
@@ -88,7 +88,7 @@ impl Default for EngineConfig {
             memory_budget_bytes: 1 << 30,
             recent_commits_bytes_max: 256 << 20,
             pending_bytes_max: 256 << 20,
-            checkpoint_log_bytes: 64 << 20,
+            checkpoint_log_bytes: 128 << 20,
             log_bytes_max: 256 << 20,
             checkpoint_rows_max: 512,
             outcome_age_max: Duration::from_secs(14 * 24 * 3600),
