@@ -1,6 +1,6 @@
 //! Finding the function that a call names.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use syncline_functions::registry::{Function, FunctionError, Registry, Visibility};
@@ -32,11 +32,13 @@ impl Owner {
 
 /// All functions by every spelling that clients use, so that a call parses no path: `m:f`, `m.js:f`, and for a default
 /// export `m` and `m.js`.
-pub(super) struct Functions(HashMap<String, Arc<Found>>);
+///
+/// In order, not by hash: the paths are few, and to compare some takes less than to hash one.
+pub(super) struct Functions(BTreeMap<String, Arc<Found>>);
 
 impl Functions {
     pub(super) fn new(application: &Registry, system: &Registry) -> Self {
-        let mut by_spelling = HashMap::new();
+        let mut by_spelling = BTreeMap::new();
         for (registry, whose) in [(application, Owner::Application), (system, Owner::Server)] {
             for function in registry.iter().filter(|function| Owner::of(&function.path) == whose) {
                 let path = Arc::new(function.path.clone());
