@@ -39,6 +39,11 @@ impl Key {
     pub fn shared(&self) -> &Arc<[u8]> {
         &self.bytes
     }
+
+    /// The first 8 bytes as a number that sorts as they do, filled up with zeros.
+    pub fn head(&self) -> u64 {
+        (self.prefix >> 64) as u64
+    }
 }
 
 impl<'a> Probe<'a> {

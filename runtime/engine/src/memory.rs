@@ -5,6 +5,8 @@
 
 mod beneath;
 mod keyspace;
+mod leaves;
+mod near;
 mod residency;
 mod slots;
 mod walk;
@@ -37,6 +39,16 @@ pub(crate) struct Stored {
     pub head_len: u32,
     /// Where it is in the indexes of its table; `None` for what was read from the base and not written since.
     pub keys: Option<DocumentKeys>,
+}
+
+impl Stored {
+    /// Asks for what a reader who may write it looks at.
+    pub fn ask_for(&self) {
+        near::ask_for(&*self.json);
+        if let Some(first) = self.keys.as_ref().and_then(|keys| keys.first()) {
+            near::ask_for(first);
+        }
+    }
 }
 
 impl Weigh for Stored {

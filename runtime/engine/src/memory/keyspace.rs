@@ -4,7 +4,7 @@
 //! clean: it can be read again, so it may be evicted. Where memory is [resident](Residency), a key without a slot does
 //! not exist; elsewhere the base must be asked.
 
-use std::collections::{BTreeMap, VecDeque, btree_map};
+use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,13 +30,6 @@ pub(crate) trait SpaceKey: Ord + Clone {
 
     /// Whether it stands before other bytes.
     fn is_before(&self, other: &Probe<'_>) -> bool;
-
-    /// The entries from a key on. Where to stop is found on the way: a map looks for both ends of a range first, and
-    /// most ranges hold a handful.
-    fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V>;
-
-    /// The entries before a key.
-    fn entries_before<'a, V>(map: &'a BTreeMap<Self, V>, end: Option<&[u8]>) -> btree_map::Range<'a, Self, V>;
 }
 
 impl SpaceKey for Key {
@@ -50,18 +43,6 @@ impl SpaceKey for Key {
     fn is_before(&self, other: &Probe<'_>) -> bool {
         let key: &dyn KeyLike = self;
         *key < *(other as &dyn KeyLike)
-    }
-
-    fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V> {
-        // A key of its own: comparing a borrowed one takes longer, some twenty times, than making this.
-        map.range(Key::new(start.into())..)
-    }
-
-    fn entries_before<'a, V>(map: &'a BTreeMap<Self, V>, end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
-        match end {
-            None => map.range::<Key, _>(..),
-            Some(end) => map.range(..Key::new(end.into())),
-        }
     }
 }
 
@@ -91,16 +72,6 @@ impl SpaceKey for IdKey {
 
     fn is_before(&self, other: &Probe<'_>) -> bool {
         self.bytes()[..] < *other.bytes()
-    }
-
-    fn entries_from<'a, V>(map: &'a BTreeMap<Self, V>, start: &[u8]) -> btree_map::Range<'a, Self, V> {
-        let bounds = id_bounds(start, None).map(|(lower, upper)| (lower.map(IdKey::from), upper.map(IdKey::from)));
-        bounds.map_or_else(btree_map::Range::default, |bounds| map.range(bounds))
-    }
-
-    fn entries_before<'a, V>(map: &'a BTreeMap<Self, V>, end: Option<&[u8]>) -> btree_map::Range<'a, Self, V> {
-        let bounds = id_bounds(&[], end).map(|(lower, upper)| (lower.map(IdKey::from), upper.map(IdKey::from)));
-        bounds.map_or_else(btree_map::Range::default, |bounds| map.range(bounds))
     }
 }
 

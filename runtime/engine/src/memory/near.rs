@@ -1,0 +1,34 @@
+//! Asking for memory that is far from the processor, before it is looked at.
+//!
+//! Documents are spread over more memory than a processor keeps near, and each part of one that is looked at is waited
+//! for. Asked for together, they are waited for together.
+
+/// What the processor fetches at once, bytes.
+const LINE_BYTES: usize = 64;
+
+/// Lines that are asked for at most; the processor sees by itself that the rest is read in order.
+const LINES_MAX: usize = 4;
+
+/// Asks for the beginning of a value. Changes nothing but the time that looking at it takes.
+#[inline]
+pub(crate) fn ask_for<T: ?Sized>(value: &T) {
+    let first = std::ptr::from_ref(value).cast::<u8>();
+    let last = size_of_val(value).clamp(1, LINES_MAX * LINE_BYTES) - 1;
+    for offset in (0..last).step_by(LINE_BYTES).chain([last]) {
+        prefetch(first.wrapping_add(offset));
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[expect(unsafe_code, reason = "the instruction has no safe form")]
+fn prefetch(address: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: it reads and writes nothing that a program can see, at any address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+}
+
+/// Elsewhere the standard library has no such instruction.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn prefetch(_address: *const u8) {}
