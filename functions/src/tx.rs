@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
+use smallvec::SmallVec;
 use syncline_schema::{DocumentId, RangePart, TableNumber};
 
 use crate::limits;
@@ -133,11 +134,14 @@ pub struct Scan<'a> {
     pub keys: bool,
 }
 
+/// Documents that were read; one alone lies in place.
+pub type Documents = SmallVec<[Document; 1]>;
+
 /// What one [`Scan`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// In order.
-    pub documents: Vec<Document>,
+    pub documents: Documents,
     /// The index keys of the documents, when the scan asked for all; otherwise that of the last one, unless nothing
     /// follows it.
     pub keys: Vec<Arc<[u8]>>,

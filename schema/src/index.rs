@@ -15,6 +15,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use crate::id::DocumentId;
 use crate::json::{JsonError, KeyText, ValueSeed, compact};
 use crate::name::FieldPath;
+use crate::range::KeyBytes;
 use crate::value::{Object, Value};
 
 pub use describe::describe_key;
@@ -62,8 +63,37 @@ const END: u8 = 0x00;
 /// After a zero byte of a string or of bytes: it is content, not the end.
 const ESCAPED: u8 = 0xff;
 
+/// What keys are written into.
+pub trait KeyOut {
+    /// Adds a byte.
+    fn push(&mut self, byte: u8);
+
+    /// Adds bytes.
+    fn extend_from_slice(&mut self, bytes: &[u8]);
+}
+
+impl KeyOut for Vec<u8> {
+    fn push(&mut self, byte: u8) {
+        Vec::push(self, byte);
+    }
+
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        Vec::extend_from_slice(self, bytes);
+    }
+}
+
+impl KeyOut for KeyBytes {
+    fn push(&mut self, byte: u8) {
+        KeyBytes::push(self, byte);
+    }
+
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        KeyBytes::extend_from_slice(self, bytes);
+    }
+}
+
 /// Appends the key of a value; `None` is a missing field.
-pub fn write_key(value: Option<&Value>, out: &mut Vec<u8>) {
+pub fn write_key(value: Option<&Value>, out: &mut impl KeyOut) {
     match value {
         None => out.push(tag::UNDEFINED),
         Some(Value::Null) => out.push(tag::NULL),
@@ -86,12 +116,12 @@ pub fn write_key(value: Option<&Value>, out: &mut Vec<u8>) {
     }
 }
 
-fn write_object(fields: &Object, out: &mut Vec<u8>) {
+fn write_object(fields: &Object, out: &mut impl KeyOut) {
     out.push(tag::OBJECT);
     for (name, value) in fields {
         if name.is_empty() {
             // The end of an empty name alone would look like the end of the object.
-            out.extend([END, ESCAPED]);
+            out.extend_from_slice(&[END, ESCAPED]);
         } else {
             write_escaped(name.as_bytes(), out);
         }
@@ -100,12 +130,12 @@ fn write_object(fields: &Object, out: &mut Vec<u8>) {
     out.push(END);
 }
 
-fn write_boolean(value: bool, out: &mut Vec<u8>) {
+fn write_boolean(value: bool, out: &mut impl KeyOut) {
     out.push(if value { tag::TRUE } else { tag::FALSE });
 }
 
 /// The shortest of 1, 2, 4 and 8 bytes that holds the number; longer positive ones sort later, negative ones earlier.
-fn write_int64(value: i64, out: &mut Vec<u8>) {
+fn write_int64(value: i64, out: &mut impl KeyOut) {
     let (tag, n_bytes) = match value {
         0 => (tag::INT64_ZERO, 0),
         1.. if i8::try_from(value).is_ok() => (tag::INT64_POSITIVE_1, 1),
@@ -122,22 +152,22 @@ fn write_int64(value: i64, out: &mut Vec<u8>) {
 }
 
 /// The bits in the order of IEEE's total order: negative numbers are reversed and go first.
-fn write_float64(value: f64, out: &mut Vec<u8>) {
+fn write_float64(value: f64, out: &mut impl KeyOut) {
     let bits = value.to_bits();
     let sign = 1 << 63;
     out.push(tag::FLOAT64);
     out.extend_from_slice(&if bits & sign == 0 { bits | sign } else { !bits }.to_be_bytes());
 }
 
-fn write_string(value: &str, out: &mut Vec<u8>) {
+fn write_string(value: &str, out: &mut impl KeyOut) {
     out.push(tag::STRING);
     write_escaped(value.as_bytes(), out);
 }
 
-fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+fn write_escaped(bytes: &[u8], out: &mut impl KeyOut) {
     for (i, run) in bytes.split(|byte| *byte == END).enumerate() {
         if i > 0 {
-            out.extend([END, ESCAPED]);
+            out.extend_from_slice(&[END, ESCAPED]);
         }
         out.extend_from_slice(run);
     }
@@ -153,7 +183,7 @@ pub fn by_id_key(id: &DocumentId) -> Vec<u8> {
 }
 
 /// Appends the key of a document in [`BY_ID`], which also ends its keys in all other indexes.
-pub fn write_id_key(id: &DocumentId, out: &mut Vec<u8>) {
+pub fn write_id_key(id: &DocumentId, out: &mut impl KeyOut) {
     write_string(&id.text(), out);
 }
 
@@ -165,7 +195,7 @@ pub fn by_creation_time_key(creation_time: f64, id: &DocumentId) -> Vec<u8> {
     key
 }
 
-fn write_key_end(creation_time: f64, id: &DocumentId, out: &mut Vec<u8>) {
+fn write_key_end(creation_time: f64, id: &DocumentId, out: &mut impl KeyOut) {
     write_float64(creation_time, out);
     write_id_key(id, out);
 }

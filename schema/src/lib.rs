@@ -39,7 +39,7 @@ pub use id::{
     DocumentId, ID_TEXT_LEN_MAX, ID_TEXT_LEN_MIN, IdError, IdErrorKind, IdText, InternalId, TableNumber, normalize_id,
 };
 pub use index::{
-    BY_CREATION_TIME, BY_ID, IndexDefinition, IndexedFields, by_creation_time_key, by_id_key, describe_key,
+    BY_CREATION_TIME, BY_ID, IndexDefinition, IndexedFields, KeyOut, by_creation_time_key, by_id_key, describe_key,
     document_keys, value_key_len, write_id_key, write_key,
 };
 pub use json::{
@@ -51,7 +51,7 @@ pub use name::{
     check_identifier, is_system_field,
 };
 pub use path::{FunctionPath, PathError};
-pub use range::{Bound, KeyRange, RangeError, RangeOp, RangePart, RangeSet, compile_range};
+pub use range::{Bound, KeyBytes, KeyRange, RangeError, RangeOp, RangePart, RangeSet, compile_range};
 pub use table::{Doc, Id, Table};
 pub use timestamp::Timestamp;
 pub use validator::{

@@ -7,25 +7,30 @@ pub use compile::{Bound, RangeError, RangeOp, RangePart, compile_range};
 use std::collections::BTreeMap;
 use std::ops::Bound as RangeBound;
 
+use smallvec::SmallVec;
+
+/// Where a range of keys begins or ends: most lie in place, with numbers, ids, or short texts.
+pub type KeyBytes = SmallVec<[u8; 24]>;
+
 /// The keys from `start` (in) to `end` (out).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyRange {
     /// The first key.
-    pub start: Vec<u8>,
+    pub start: KeyBytes,
     /// The first key after the range; `None` when there is no upper bound.
-    pub end: Option<Vec<u8>>,
+    pub end: Option<KeyBytes>,
 }
 
 impl KeyRange {
     /// All keys.
     #[must_use]
     pub fn all() -> KeyRange {
-        KeyRange { start: Vec::new(), end: None }
+        KeyRange { start: KeyBytes::new(), end: None }
     }
 
     /// The keys from `start` to `end`; none when `end` is below `start`.
     #[must_use]
-    pub fn new(start: Vec<u8>, end: Option<Vec<u8>>) -> KeyRange {
+    pub fn new(start: KeyBytes, end: Option<KeyBytes>) -> KeyRange {
         match end {
             // An end below the start would make the standard library's maps panic.
             Some(end) if end < start => KeyRange { end: Some(start.clone()), start },
@@ -57,7 +62,7 @@ impl KeyRange {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSet {
     /// From the first key of each range to its end.
-    ranges: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    ranges: BTreeMap<KeyBytes, Option<KeyBytes>>,
 }
 
 impl RangeSet {

@@ -136,7 +136,8 @@ fn universe() -> Vec<Vec<u8>> {
 
 fn range() -> impl Strategy<Value = KeyRange> {
     let key = || prop::sample::select(universe());
-    (key(), prop::option::weighted(0.9, key())).prop_map(|(start, end)| KeyRange { start, end })
+    (key(), prop::option::weighted(0.9, key()))
+        .prop_map(|(start, end)| KeyRange { start: start.into(), end: end.map(Into::into) })
 }
 
 proptest! {

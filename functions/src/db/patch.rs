@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
 use syncline_schema::{Bytes, DecodeError, FieldType, Id, Table, Value, object_from_json, object_to_json};
 
 use crate::error;
@@ -19,7 +20,7 @@ pub struct PatchFields {
     /// The wire JSON of them all, in byte order of their names, but for the closing brace.
     json: String,
     /// Their names, and where their values are.
-    fields: Vec<(&'static str, Range<usize>)>,
+    fields: SmallVec<[(&'static str, Range<usize>); 2]>,
     /// The first field whose value breaks a rule of the wire.
     invalid: Option<DecodeError>,
 }
@@ -100,7 +101,6 @@ impl PatchFields {
 
     /// Its value has been written.
     fn end(&mut self, name: &'static str, start: usize) {
-        self.fields.reserve_exact(1);
         self.fields.push((name, start..self.json.len()));
     }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use smallvec::SmallVec;
 use syncline_schema::{DocumentId, EvalError, Expression, Object, RangePart};
 
 use super::row::Row;
 use crate::error::{Error, Result};
 use crate::limits::QUERY_OPERATORS_MAX;
 use crate::run::Run;
-use crate::tx::{Batch, DbError, Document, Order, Reply, Scan, Tx};
+use crate::tx::{Batch, DbError, Document, Documents, Order, Reply, Scan, Tx};
 
 /// Most documents of one step: small enough that other calls get their turn in between.
 pub(super) const STEP_MAX: usize = 1_024;
@@ -29,12 +30,15 @@ const STREAM_STEP_MAX: usize = 256;
 pub struct Plan {
     pub(super) table: Cow<'static, str>,
     pub(super) index: Cow<'static, str>,
-    pub(super) range: Vec<RangePart>,
+    pub(super) range: RangeParts,
     pub(super) order: Order,
 }
 
+/// The conditions of a range: nearly always one.
+pub(super) type RangeParts = SmallVec<[RangePart; 1]>;
+
 impl Plan {
-    pub(super) fn new(table: Cow<'static, str>, index: Cow<'static, str>, range: Vec<RangePart>) -> Self {
+    pub(super) fn new(table: Cow<'static, str>, index: Cow<'static, str>, range: RangeParts) -> Self {
         Plan { table, index, range, order: Order::Asc }
     }
 
@@ -133,24 +137,30 @@ impl<R: Row> Query<R> {
     }
 
     /// The first document, or `None`.
-    pub async fn first(self) -> Result<Option<R>> {
-        Ok(self.read(1).await?.pop().map(|(_, row)| row))
+    pub async fn first(mut self) -> Result<Option<R>> {
+        match self.look_up(1).await? {
+            Some(found) => found.into_iter().next().map(R::from_document).transpose(),
+            None => Ok(self.read(1).await?.pop().map(|(_, row)| row)),
+        }
     }
 
     /// The only document, or `None`.
     ///
     /// # Errors
     /// When there are two or more, with the ids of two.
-    pub async fn unique(self) -> Result<Option<R>> {
+    pub async fn unique(mut self) -> Result<Option<R>> {
+        if let Some(found) = self.look_up(2).await? {
+            return match found.as_slice() {
+                [first, second] => Err(not_unique(&self.plan.table, first.id, second.id)),
+                _ => found.into_iter().next().map(R::from_document).transpose(),
+            };
+        }
         let table = self.plan.table.clone();
         let mut found = self.read(2).await?;
-        if let [(first, _), (second, _)] = found.as_slice() {
-            return Err(Error::new(format!(
-                "`unique` found more than one document in the table `{table}`: {first} and {second}; use `first` where \
-                 there may be several"
-            )));
+        match found.as_slice() {
+            [(first, _), (second, _)] => Err(not_unique(&table, *first, *second)),
+            _ => Ok(found.pop().map(|(_, row)| row)),
         }
-        Ok(found.pop().map(|(_, row)| row))
     }
 
     /// The first `n` documents.
@@ -212,7 +222,7 @@ impl<R: Row> Query<R> {
     }
 
     /// Puts the documents that pass behind `kept`. Without a rule nothing is waited for, and a row is in one place only.
-    async fn keep_all(&mut self, documents: Vec<Document>, kept: &mut Vec<(DocumentId, R)>) -> Result<()> {
+    async fn keep_all(&mut self, documents: Documents, kept: &mut Vec<(DocumentId, R)>) -> Result<()> {
         if self.rule.is_none() {
             for document in documents {
                 let id = document.id;
@@ -253,6 +263,18 @@ impl<R: Row> Query<R> {
         Ok(())
     }
 
+    /// The first `n` documents of a query that keeps whatever it reads, when one step has them: looking something up is
+    /// most of what is read, and needs nothing else.
+    async fn look_up(&mut self, n: usize) -> Result<Option<Documents>> {
+        if self.is_filtered() {
+            return Ok(None);
+        }
+        self.check()?;
+        self.run.settled().await;
+        let batch = self.plan.scan(self.run.tx().as_ref(), None, n).await?;
+        Ok((batch.done || batch.documents.len() == n).then_some(batch.documents))
+    }
+
     async fn read(self, n: usize) -> Result<Vec<(DocumentId, R)>> {
         self.check()?;
         let filtered = self.is_filtered();
@@ -274,6 +296,13 @@ impl Query<Object> {
         let name = format!("{expression:?}");
         self.filtered(name.into(), Box::new(move |document| expression.keeps(document)))
     }
+}
+
+fn not_unique(table: &str, first: DocumentId, second: DocumentId) -> Error {
+    Error::new(format!(
+        "`unique` found more than one document in the table `{table}`: {first} and {second}; use `first` where there may \
+         be several"
+    ))
 }
 
 fn failed_filter(error: EvalError) -> Error {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use syncline_schema::{FieldPath, FieldType, RangeOp, RangePart, Table};
 
 use super::patch::IntoField;
-use super::query::Plan;
+use super::query::{Plan, RangeParts};
 
 /// A range of an index of the table `T` that may still be narrowed.
 ///
@@ -43,7 +43,7 @@ pub struct Bounded<T> {
 struct Conditions {
     index: &'static str,
     fields: &'static [FieldPath],
-    parts: Vec<RangePart>,
+    parts: RangeParts,
     /// How many of the fields have an equality.
     equalities: usize,
 }
@@ -52,8 +52,6 @@ impl Conditions {
     /// Adds a condition on the first field without an equality.
     fn add<F: FieldType>(&mut self, op: RangeOp, value: &F) {
         let value = (!value.is_missing()).then(|| value.to_value());
-        // Nearly always it is the only one.
-        self.parts.reserve_exact(1);
         self.parts.push(RangePart { op, field: self.fields[self.equalities].clone(), value });
         if matches!(op, RangeOp::Eq) {
             self.equalities += 1;
@@ -87,7 +85,7 @@ impl<T, Keys> IndexRange<T, Keys> {
     /// The whole index. Not for applications: `derive(Table)` writes a function for each index.
     #[doc(hidden)]
     pub fn new(index: &'static str, fields: &'static IndexFields) -> Self {
-        let conditions = Conditions { index, fields: fields.paths(), parts: Vec::new(), equalities: 0 };
+        let conditions = Conditions { index, fields: fields.paths(), parts: RangeParts::new(), equalities: 0 };
         IndexRange { conditions, types: PhantomData }
     }
 }

@@ -45,7 +45,7 @@ impl TableReader {
     /// # Errors
     /// Reading fails when there is no such index, or the range does not follow its fields.
     pub fn index(&self, index: &str, range: Vec<RangePart>) -> Query<Object> {
-        let plan = Plan::new(self.name.clone().into(), index.to_owned().into(), range);
+        let plan = Plan::new(self.name.clone().into(), index.to_owned().into(), range.into());
         Query::new(self.run.clone(), plan)
     }
 

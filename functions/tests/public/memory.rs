@@ -152,7 +152,7 @@ impl State {
         if self.usage.bytes_read > limits::BYTES_READ_MAX {
             return Err(DbError::refused("TooManyBytesRead", "TooManyBytesRead: the limit is 16 MiB"));
         }
-        Ok(Batch { documents, keys, done })
+        Ok(Batch { documents: documents.into(), keys, done })
     }
 
     fn check(&self, table: &str, fields: &Object) -> Result<(), DbError> {

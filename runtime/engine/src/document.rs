@@ -73,11 +73,9 @@ pub(crate) fn own_fields(text: &str) -> Option<String> {
     Some(format!("{{{fields}"))
 }
 
-/// A stored text after a patch.
+/// What a patch does to a stored text.
 #[derive(Debug, Default)]
 pub(crate) struct Merged {
-    /// The text; equal to what it was when the patch changes nothing.
-    pub text: String,
     /// How much larger the document is, by the rules of [`Measure`].
     pub growth: isize,
     /// The nesting of what the patch put in, the document itself counted. What was there is no deeper than allowed.
@@ -85,11 +83,19 @@ pub(crate) struct Merged {
 }
 
 /// Puts the fields of a patch into a stored text, in their places: `at` is the length of its [head](head_len).
-/// `patched` is told their names, as the text has them.
+/// `patched` is told their names, as the text has them. `out` becomes the new text; equal to what it was when the patch
+/// changes nothing.
 ///
 /// `None` when either text is not canonical, as far as it had to be looked at.
-pub(crate) fn merge(text: &str, at: usize, patch: &str, mut patched: impl FnMut(&str)) -> Option<Merged> {
-    let mut merged = Merged { text: String::with_capacity(text.len() + patch.len()), ..Merged::default() };
+pub(crate) fn merge(
+    (text, at): (&str, usize),
+    patch: &str,
+    out: &mut String,
+    mut patched: impl FnMut(&str),
+) -> Option<Merged> {
+    out.clear();
+    out.reserve(text.len() + patch.len());
+    let mut merged = Merged::default();
     // What stands before this is in the new text, or has gone.
     let mut copied = 0;
     let mut old = Fields::new(text, at)?;
@@ -105,7 +111,7 @@ pub(crate) fn merge(text: &str, at: usize, patch: &str, mut patched: impl FnMut(
             next_old = old.next_field()?;
         }
         let place = next_old.map_or(old.scan.at, |before| before.start);
-        merged.text.push_str(text.get(copied..place)?);
+        out.push_str(text.get(copied..place)?);
         copied = place;
         match next_old.filter(|before| compare_names(before, &after).is_eq()) {
             Some(before) => {
@@ -118,12 +124,12 @@ pub(crate) fn merge(text: &str, at: usize, patch: &str, mut patched: impl FnMut(
             let Measure { size, depth } = after.measure()?;
             merged.growth += size as isize;
             merged.depth = merged.depth.max(1 + depth);
-            merged.text.push(',');
-            merged.text.push_str(after.whole);
+            out.push(',');
+            out.push_str(after.whole);
         }
     }
-    merged.text.push_str(text.get(copied..)?);
-    merged.text.ends_with('}').then_some(merged)
+    out.push_str(text.get(copied..)?);
+    out.ends_with('}').then_some(merged)
 }
 
 /// In byte order of what the names stand for.
@@ -456,11 +462,12 @@ mod tests {
     fn check_merge(fields: &str, patch: &str, expected: &str) {
         let (before, mut names) = (stored(2.0, &id(), fields), Vec::new());
         let at = head_len(&before).unwrap();
-        let merged = merge(&before, at, patch, |name| names.push(name.to_owned()));
+        let mut text = String::new();
+        let merged = merge((&before, at), patch, &mut text, |name| names.push(name.to_owned()));
         let merged = merged.unwrap_or_else(|| panic!("{fields} with {patch}"));
-        assert_eq!(merged.text, stored(2.0, &id(), expected), "{fields} with {patch}");
+        assert_eq!(text, stored(2.0, &id(), expected), "{fields} with {patch}");
         let size = |text: &str| measure(text).unwrap().size as isize;
-        assert_eq!(merged.growth, size(&merged.text) - size(&before), "{fields} with {patch}");
+        assert_eq!(merged.growth, size(&text) - size(&before), "{fields} with {patch}");
         let expected: std::collections::BTreeMap<String, serde_json::Value> = serde_json::from_str(patch).unwrap();
         let names: Vec<_> = names.iter().map(|name| unescaped(name).into_owned()).collect();
         assert_eq!(names, Vec::from_iter(expected.into_keys()), "{patch}");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use syncline_schema::{DocumentId, KeyRange, RangeSet, TableNumber};
+use syncline_schema::{DocumentId, KeyBytes, KeyRange, RangeSet, TableNumber};
 
 use crate::commit::{Change, Commit, IndexId, RequestKey};
 
@@ -152,8 +152,10 @@ impl Reads {
 
     /// A name of the system was looked up.
     pub fn name(&mut self, index: IndexId, name: &str) {
-        let end = [name.as_bytes(), &[0]].concat();
-        self.range(index, KeyRange { start: name.as_bytes().to_vec(), end: Some(end) });
+        let start = KeyBytes::from_slice(name.as_bytes());
+        let mut end = start.clone();
+        end.push(0);
+        self.range(index, KeyRange { start, end: Some(end) });
     }
 
     /// The outcome of a request was looked up.
@@ -167,6 +169,11 @@ impl Reads {
     /// system do not count.
     pub fn n_intervals(&self) -> usize {
         self.n_documents_got + self.ranges.n_intervals()
+    }
+
+    /// A number that intervals are not above, known at once while they are few.
+    pub fn n_intervals_at_most(&self) -> usize {
+        if self.ranges.many.is_empty() { self.n_documents_got + self.ranges.few.len() } else { usize::MAX }
     }
 
     /// The first change of a commit that touches what was read.
@@ -272,7 +279,7 @@ mod tests {
     }
 
     fn range(from: u8, to: u8) -> KeyRange {
-        KeyRange { start: vec![from], end: Some(vec![to]) }
+        KeyRange { start: [from][..].into(), end: Some([to][..].into()) }
     }
 
     /// The same answers, whether few or many things were read.

@@ -254,7 +254,7 @@ impl Tx for Transaction {
 
     fn environment_variables(&self) -> Reply<Variables> {
         let mut state = self.state();
-        state.reads.range(IndexId::ENVIRONMENT_VARIABLES, KeyRange { start: Vec::new(), end: None });
+        state.reads.range(IndexId::ENVIRONMENT_VARIABLES, KeyRange::all());
         let environment = self.shared.environment.read().unwrap_or_else(PoisonError::into_inner);
         let all = environment.all(self.snapshot);
         drop(environment);

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use crate::index::{BY_ID, write_key};
 use crate::name::FieldPath;
-use crate::range::KeyRange;
+use crate::range::{KeyBytes, KeyRange};
 use crate::value::{Value, print};
 
 /// How a field is compared with a value.
@@ -186,7 +186,7 @@ pub fn compile_range(
     let order = key_fields(index, index_fields);
     let conditions = Conditions::new(parts)?;
     Context { table, index, order: &order }.check(&conditions)?;
-    let mut prefix = Vec::new();
+    let mut prefix = KeyBytes::new();
     for field in order.iter().take(conditions.equalities.len()) {
         if let Some(part) = conditions.equalities.iter().find(|part| part.field == **field) {
             write_key(part.value.as_ref(), &mut prefix);
@@ -207,7 +207,7 @@ pub fn compile_range(
 }
 
 /// The end of all keys that begin with the key of these values.
-fn after(mut key: Vec<u8>) -> Vec<u8> {
+fn after(mut key: KeyBytes) -> KeyBytes {
     key.push(0xff);
     key
 }

@@ -25,7 +25,7 @@ fn commit(changes: Vec<Change>) -> Commit {
 }
 
 fn range(from: u8, to: Option<u8>) -> KeyRange {
-    KeyRange { start: vec![from], end: to.map(|to| vec![to]) }
+    KeyRange { start: [from][..].into(), end: to.map(|to| [to][..].into()) }
 }
 
 fn read_set(documents: &[u8], ranges: &[(u8, Option<u8>)]) -> ReadSet {

@@ -1,7 +1,7 @@
 //! From what a scan asks for to an interval of keys. Pure.
 
 use syncline_functions::tx::{DbError, Order, Scan};
-use syncline_schema::{FieldPath, KeyRange, RangeOp, compile_range, write_key};
+use syncline_schema::{FieldPath, KeyBytes, KeyRange, RangeOp, compile_range, write_key};
 
 use crate::base_key::id_bound;
 use crate::commit::IndexId;
@@ -19,13 +19,14 @@ pub(super) fn interval(scan: &Scan<'_>, index: IndexId, fields: &[FieldPath]) ->
             lower_end(&mut range, scan.until.map(next));
         }
         Order::Desc => {
-            lower_end(&mut range, scan.after.map(<[u8]>::to_vec));
-            raise_start(&mut range, scan.until.map(<[u8]>::to_vec));
+            lower_end(&mut range, scan.after.map(KeyBytes::from_slice));
+            raise_start(&mut range, scan.until.map(KeyBytes::from_slice));
         }
     }
     if index.index == IndexId::BY_ID {
-        let Some(start) = id_bound(index.table, &range.start) else { return Ok(None) };
-        range = KeyRange { start, end: range.end.and_then(|end| id_bound(index.table, &end)) };
+        let bound = |key: &[u8]| id_bound(index.table, key).map(KeyBytes::from_vec);
+        let Some(start) = bound(&range.start) else { return Ok(None) };
+        range = KeyRange { start, end: range.end.and_then(|end| bound(&end)) };
     }
     Ok((!range.is_empty()).then_some(range))
 }
@@ -35,7 +36,7 @@ fn equalities(scan: &Scan<'_>, fields: &[FieldPath]) -> Option<KeyRange> {
     if scan.range.is_empty() {
         return Some(KeyRange::all());
     }
-    let mut start = Vec::with_capacity(64);
+    let mut start = KeyBytes::new();
     if scan.range.len() > fields.len() {
         return None;
     }
@@ -46,16 +47,19 @@ fn equalities(scan: &Scan<'_>, fields: &[FieldPath]) -> Option<KeyRange> {
         write_key(part.value.as_ref(), &mut start);
     }
     // No key continues with this byte: see `schema`'s `index.rs`.
-    let end = [&start[..], &[0xff]].concat();
+    let mut end = start.clone();
+    end.push(0xff);
     Some(KeyRange { start, end: Some(end) })
 }
 
 /// The first key behind a key.
-fn next(key: &[u8]) -> Vec<u8> {
-    [key, &[0]].concat()
+fn next(key: &[u8]) -> KeyBytes {
+    let mut next = KeyBytes::from_slice(key);
+    next.push(0);
+    next
 }
 
-fn raise_start(range: &mut KeyRange, start: Option<Vec<u8>>) {
+fn raise_start(range: &mut KeyRange, start: Option<KeyBytes>) {
     if let Some(start) = start
         && start > range.start
     {
@@ -63,7 +67,7 @@ fn raise_start(range: &mut KeyRange, start: Option<Vec<u8>>) {
     }
 }
 
-fn lower_end(range: &mut KeyRange, end: Option<Vec<u8>>) {
+fn lower_end(range: &mut KeyRange, end: Option<KeyBytes>) {
     if let Some(end) = end
         && range.end.as_ref().is_none_or(|old| end < *old)
     {
@@ -77,7 +81,7 @@ pub(super) fn read_up_to(interval: KeyRange, order: Order, last: Option<&[u8]>, 
     if let Some(last) = last.filter(|_| !done) {
         match order {
             Order::Asc => read.end = Some(next(last)),
-            Order::Desc => read.start = last.to_vec(),
+            Order::Desc => read.start = last.into(),
         }
     }
     read

@@ -31,9 +31,6 @@ struct Step {
     keys: bool,
 }
 
-/// What asks for so few documents asks for single ones: there is room for all of them from the start.
-const LOOKED_UP_MAX: usize = 2;
-
 /// Documents on their way to the caller, and how much they are.
 #[derive(Default)]
 struct Rows {
@@ -229,7 +226,10 @@ impl Transaction {
             return row;
         }
         match space.documents.get(&id.into(), place, self.snapshot) {
-            Known::Present(stored, _) => Some(stored),
+            Known::Present(stored, _) => {
+                stored.ask_for();
+                Some(stored)
+            }
             // An entry without its document: only in a damaged base.
             Known::Absent => None,
             Known::Unknown => read().unwrap_or_else(|| {
@@ -261,7 +261,7 @@ impl Transaction {
 
     fn check_intervals(&self, state: &TxState, place: impl FnOnce() -> String) -> Result<(), DbError> {
         let max = self.shared.config.limits.intervals_read_max;
-        if state.reads.n_intervals() as u64 <= max {
+        if state.reads.n_intervals_at_most() as u64 <= max || state.reads.n_intervals() as u64 <= max {
             return Ok(());
         }
         Err(read_limit("TooManyReads", &format!("{max} index intervals"), &place()))
@@ -341,11 +341,7 @@ impl<'a> Merge<'a> {
             }
         }
         let own = own.into_iter().peekable();
-        let mut rows = Rows::default();
-        if step.limit <= LOOKED_UP_MAX {
-            rows.batch.documents.reserve_exact(step.limit);
-        }
-        Merge { step, writes, own, rows, last_key: None, n_base_keys: 0, missing: Vec::new() }
+        Merge { step, writes, own, rows: Rows::default(), last_key: None, n_base_keys: 0, missing: Vec::new() }
     }
 
     fn is_full(&self) -> bool {

@@ -17,6 +17,9 @@ use crate::load::Loading;
 use crate::memory::{Place, Stored};
 use crate::storage::StorageError;
 
+/// Most room that a thread keeps for putting texts together, bytes. Source: ours; documents are mostly smaller.
+const TEXT_KEPT_BYTES: usize = 1 << 16;
+
 const DAY_NS: u64 = 86_400_000_000_000;
 
 /// Writes that wait for the base, in the order of the calls. Each drives those before it.
@@ -323,7 +326,7 @@ fn moved_key_bytes(old: Option<&Stored>, new: Option<&Stored>) -> u64 {
 
 /// The new text of a document.
 struct Changed {
-    text: String,
+    text: Arc<str>,
     head_len: u32,
     measure: Measure,
     /// Whether its keys may be others than before.
@@ -336,22 +339,33 @@ impl Changed {
         let measure = document::measure(&text).ok_or_else(|| not_canonical(id))?;
         let head_len = document::head_len(&text).and_then(|len| u32::try_from(len).ok());
         let head_len = head_len.ok_or_else(|| not_canonical(id))?;
-        Ok(Changed { text, head_len, measure, may_move: true })
+        Ok(Changed { text: text.into(), head_len, measure, may_move: true })
     }
 
     fn stored(self, creation_time: f64, keys: DocumentKeys) -> Stored {
         let size = u32::try_from(self.measure.size).unwrap_or(u32::MAX);
-        Stored { creation_time, json: self.text.into(), size, head_len: self.head_len, keys: Some(keys) }
+        Stored { creation_time, json: self.text, size, head_len: self.head_len, keys: Some(keys) }
     }
 }
 
 fn patched(table: &Table, id: &DocumentId, current: &Stored, patch: &str) -> Result<Changed, DbError> {
-    let mut may_move = false;
-    let on_field = |name: &str| may_move = may_move || table.is_indexed(name);
-    let merged = document::merge(&current.json, current.head_len as usize, patch, on_field);
-    let Merged { text, growth, depth } = merged.ok_or_else(|| not_canonical(id))?;
-    let size = (current.size as usize).saturating_add_signed(growth);
-    Ok(Changed { text, head_len: current.head_len, measure: Measure { size, depth }, may_move })
+    // Where texts are put together: the same memory again, which is near.
+    thread_local! {
+        static TEXT: RefCell<String> = RefCell::default();
+    }
+    TEXT.with_borrow_mut(|text| {
+        let mut may_move = false;
+        let on_field = |name: &str| may_move = may_move || table.is_indexed(name);
+        let merged = document::merge((&current.json, current.head_len as usize), patch, text, on_field);
+        let Merged { growth, depth } = merged.ok_or_else(|| not_canonical(id))?;
+        let size = (current.size as usize).saturating_add_signed(growth);
+        let measure = Measure { size, depth };
+        let changed = Changed { text: (**text).into(), head_len: current.head_len, measure, may_move };
+        if text.capacity() > TEXT_KEPT_BYTES {
+            *text = String::new();
+        }
+        Ok(changed)
+    })
 }
 
 fn corrupt(error: StorageError) -> DbError {
