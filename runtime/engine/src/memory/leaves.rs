@@ -4,7 +4,7 @@
 //! together: they are asked for at once, and decide nearly always. A standard map of as much looks at a dozen places
 //! that are far, one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -191,13 +191,10 @@ impl<V> Leaves<V> {
     }
 
     /// Those from a key on, in order.
-    pub fn from(&self, start: Key) -> impl Iterator<Item = (&Key, &V)> {
-        let first = self.leaf(&start).map(|leaf| leaf.entries(leaf.n_below(&start), leaf.len()));
-        // Looked for when the first has ended: most ranges end in it.
-        let rest =
-            move || self.leaves.range::<Key, _>((Bound::Excluded(&start), Bound::Unbounded)).map(|(_, leaf)| leaf);
-        let rest = std::iter::once_with(rest).flatten().flat_map(|leaf| leaf.entries(0, leaf.len()));
-        first.into_iter().flatten().chain(rest)
+    pub fn from(&self, start: Key) -> From<'_, V> {
+        let leaf = self.leaf(&start);
+        let place = leaf.map_or(0, |leaf| leaf.n_below(&start));
+        From { leaves: &self.leaves, start, leaf, place, rest: None }
     }
 
     /// Those before a key, last first.
@@ -208,6 +205,36 @@ impl<V> Leaves<V> {
         };
         let mut n_last = n_last;
         leaves.rev().flat_map(move |(_, leaf)| leaf.entries(0, n_last.take().unwrap_or(leaf.len())).rev())
+    }
+}
+
+/// See [`Leaves::from`].
+pub(crate) struct From<'a, V> {
+    leaves: &'a BTreeMap<Key, Leaf<V>>,
+    start: Key,
+    leaf: Option<&'a Leaf<V>>,
+    place: usize,
+    /// The leaves behind the first: looked for when that has ended, and most ranges end in it.
+    rest: Option<btree_map::Range<'a, Key, Leaf<V>>>,
+}
+
+impl<'a, V> Iterator for From<'a, V> {
+    type Item = (&'a Key, &'a V);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(leaf) = self.leaf
+                && let Some(key) = leaf.keys.get(self.place)
+            {
+                self.place += 1;
+                return Some((key, &leaf.values[self.place - 1]));
+            }
+            let behind = (Bound::Excluded(&self.start), Bound::Unbounded);
+            let rest = self.rest.get_or_insert_with(|| self.leaves.range::<Key, _>(behind));
+            self.leaf = Some(rest.next()?.1);
+            self.place = 0;
+        }
     }
 }
 

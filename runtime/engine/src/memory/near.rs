@@ -13,10 +13,14 @@ const LINES_MAX: usize = 4;
 #[inline]
 pub(crate) fn ask_for<T: ?Sized>(value: &T) {
     let first = std::ptr::from_ref(value).cast::<u8>();
-    let last = size_of_val(value).clamp(1, LINES_MAX * LINE_BYTES) - 1;
-    for offset in (0..last).step_by(LINE_BYTES).chain([last]) {
+    let n_bytes = size_of_val(value).min(LINES_MAX * LINE_BYTES);
+    let mut offset = 0;
+    while offset < n_bytes {
         prefetch(first.wrapping_add(offset));
+        offset += LINE_BYTES;
     }
+    // It may begin in the middle of a line.
+    prefetch(first.wrapping_add(n_bytes.saturating_sub(1)));
 }
 
 #[cfg(target_arch = "x86_64")]
