@@ -26,7 +26,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use smallvec::SmallVec;
 use syncline_functions::tx::Order;
-use syncline_schema::TableNumber;
+use syncline_schema::{InternalId, TableNumber};
 
 use super::error::damaged;
 use crate::commit::IndexId;
@@ -35,7 +35,8 @@ use block::encode;
 pub(super) use block::{Block, Row, Text, text_sum};
 pub(super) use cut::BlockSize;
 use cut::{Parts, Size, cut, separator};
-pub(super) use kept::{KeptBlocks, Room};
+pub(super) use kept::{Kept, KeptBlocks, Room};
+use keys::Keys;
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
@@ -69,6 +70,10 @@ pub(super) const BROWSE: &str = "
 struct Statements {
     /// The block of a key: from the first of its index to the key.
     find: String,
+    /// The block in a row of SQLite's.
+    at: String,
+    /// Where the block of a key and those behind it begin, and their rows.
+    rows: String,
     /// The blocks behind one, up to a bound.
     behind: String,
     /// The blocks of an index below a bound, last first.
@@ -87,6 +92,12 @@ impl Statements {
         let blocks = format!("SELECT first, keys, {json} FROM {table} WHERE");
         Statements {
             find: format!("{blocks} first >= ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1"),
+            at: format!("{blocks} rowid = ?1"),
+            rows: format!(
+                "SELECT first, rowid FROM {table} WHERE first >= (
+                    SELECT max(first) FROM {table} WHERE first >= ?1 AND first <= ?2
+                ) AND first < ?3 ORDER BY first LIMIT ?4"
+            ),
             behind: format!("{blocks} first > ?1 AND first < ?2 ORDER BY first"),
             back: format!("{blocks} first >= ?1 AND first < ?2 ORDER BY first DESC"),
             next: format!("SELECT first FROM {table} WHERE first > ?1 AND first < ?2 ORDER BY first LIMIT 1"),
@@ -139,9 +150,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// About the memory it takes.
-    fn bytes(&self) -> usize {
-        2 * size_of::<Place>() + size_of::<Found>() + self.block.len()
+    /// Its keys, to be kept.
+    pub fn into_kept(self) -> Kept {
+        Kept { first: self.first, keys: self.block.keys }
     }
 }
 
@@ -179,16 +190,44 @@ impl Tree {
         })
     }
 
-    /// Calls `visit` for the block of a key, and for those that follow as long as it goes on.
+    /// Where the block of a key and some hundred behind it lie: to each belongs its row. Not of the last, unless all are
+    /// there: it is where the one before ends.
+    pub fn rows_from(self, connection: &Connection, index: IndexId, key: &[u8]) -> Result<Option<Kept>> {
+        const LIMIT: u16 = 128;
+        let mut rows = connection.prepare_cached(&self.statements().rows)?;
+        let bounds = params![&index_bytes(index)[..], &place_of(index, key)[..], &end_of(index)[..], LIMIT];
+        let mut found = rows.query(bounds)?;
+        let (mut firsts, mut numbers) = (Vec::new(), Vec::new());
+        while let Some(row) = found.next()? {
+            firsts.push(Place::from_slice(row.get_ref(0)?.as_blob()?));
+            numbers.extend(row.get::<_, i64>(1)?.to_le_bytes());
+        }
+        let Some(first) = firsts.first().cloned() else { return Ok(None) };
+        if firsts.len() < usize::from(LIMIT) {
+            // Above all keys.
+            firsts.push(place_of(index, &[0xff; size_of::<InternalId>() + 1]));
+            numbers.extend([0; size_of::<i64>()]);
+        }
+        let encoded = keys::encode(firsts.iter().map(|first| &first[INDEX_BYTES..]), &numbers, &first);
+        let keys = Keys::decode(encoded, size_of::<i64>(), &first).ok_or_else(|| self.not_written(index))?;
+        Ok(Some(Kept { first, keys }))
+    }
+
+    /// Calls `visit` for the block of a key, and for those that follow as long as it goes on. `row` is where SQLite has
+    /// the first one, if that is known.
     pub fn visit(
         self,
         connection: &Connection,
         index: IndexId,
-        key: &[u8],
+        (key, row): (&[u8], Option<i64>),
         mut visit: impl FnMut(&Block<&[u8]>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let mut find = connection.prepare_cached(&self.statements().find)?;
-        let found = find.query(params![&index_bytes(index)[..], &place_of(index, key)[..]])?;
+        let Statements { at, find, .. } = self.statements();
+        let mut find = connection.prepare_cached(if row.is_some() { at } else { find })?;
+        let found = match row {
+            Some(row) => find.query([row])?,
+            None => find.query(params![&index_bytes(index)[..], &place_of(index, key)[..]])?,
+        };
         let mut goes_on_behind = None;
         self.visit_found(index, found, |first, block| {
             let flow = visit(block)?;
@@ -258,7 +297,7 @@ impl Tree {
             Ok(if is_last || left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         };
         match range.order {
-            Order::Asc => self.visit(connection, index, &range.start, visit_block),
+            Order::Asc => self.visit(connection, index, (&range.start, None), visit_block),
             Order::Desc => self.visit_back(connection, index, range.end.as_deref(), visit_block),
         }
     }
@@ -457,7 +496,6 @@ mod tests {
 
     use proptest::collection::vec;
     use proptest::prelude::*;
-    use syncline_schema::InternalId;
 
     use super::*;
 
@@ -567,7 +605,10 @@ mod tests {
                 let forward = walked(tree, &connection, *index, &range(Order::Asc, *limit));
                 assert_eq!(forward, expected[..expected.len().min(*limit)]);
                 // What is kept answers as the file does, or not at all.
-                tree.found(&connection, *index, &start).unwrap().into_iter().for_each(|found| kept.add(found));
+                tree.found(&connection, *index, &start)
+                    .unwrap()
+                    .into_iter()
+                    .for_each(|found| kept.add(found.into_kept()));
                 assert!(kept.bytes_in_room() <= 2_000);
                 for range in [range(Order::Asc, *limit), range(Order::Asc, 1)] {
                     let answer = kept.keys(*index, &range);
@@ -626,6 +667,43 @@ mod tests {
     fn blocks_are_full_when_rows_come_in_order_and_not_half_empty_otherwise() {
         let (rising, mixed) = (filled(0..2_000), filled((0..2_000).map(|n| n * 1_237 % 2_000)));
         assert!(rising > 0.85 && mixed > 0.6, "{rising} and {mixed}");
+    }
+
+    #[test]
+    fn the_row_of_a_block_is_known_where_it_was_made_known() {
+        let (connection, tree) = (open(), Tree::Documents);
+        for index in INDEXES {
+            let edits = (1..4_000).map(|n| Edit { key: key(tree, n * 3), text: Some(text(&[b'x'; 20])) });
+            tree.apply(&connection, index, &edits.collect::<Vec<_>>(), SMALL).unwrap();
+        }
+        assert!(n_blocks(tree, &connection) > 600);
+        for (n_made_known, known_min) in [(1, 0.1), (3, 0.3), (40, 1.0)] {
+            let mut kept = KeptBlocks::new(Room::new(1 << 20));
+            for n in 0..n_made_known {
+                let from = key(tree, n * 12_000 / n_made_known);
+                let rows = tree.rows_from(&connection, INDEXES[0], &from).unwrap();
+                kept.add(rows.expect("there are blocks"));
+            }
+            let mut n_known = 0;
+            for n in 0..12_005 {
+                let key = key(tree, n);
+                let block = |row| {
+                    let mut found = None;
+                    let visit = |block: &Block<&[u8]>| {
+                        found = block.keys.key(0);
+                        Ok(ControlFlow::Break(()))
+                    };
+                    tree.visit(&connection, INDEXES[0], (&key, row), visit).unwrap();
+                    found
+                };
+                if let Some(row) = kept.row_of(INDEXES[0], &key) {
+                    n_known += 1;
+                    assert_eq!(block(Some(row)), block(None), "{n}");
+                }
+                assert_eq!(kept.row_of(INDEXES[1], &key), None, "of that index nothing is known");
+            }
+            assert!(f64::from(n_known) >= known_min * 12_000.0, "{n_known} of {n_made_known}");
+        }
     }
 
     #[test]

@@ -42,12 +42,14 @@ pub(super) struct Readers {
 struct Lent {
     /// The one that was used last is used next: it has the most in its cache.
     idle: Vec<Reader>,
+    /// How many wait for one.
+    n_waiting: usize,
     closed: bool,
 }
 
 impl Readers {
     pub fn new(idle: Vec<Reader>) -> Self {
-        let lent = Mutex::new(Lent { idle, closed: false });
+        let lent = Mutex::new(Lent { idle, n_waiting: 0, closed: false });
         Readers { lent, returned: Condvar::new(), state: AtomicU64::new(0) }
     }
 
@@ -81,7 +83,9 @@ impl Readers {
             if let Some(reader) = lent.idle.pop() {
                 return Ok(Borrowed { reader: Some(reader), readers: self });
             }
+            lent.n_waiting += 1;
             lent = self.returned.wait(lent).unwrap_or_else(PoisonError::into_inner);
+            lent.n_waiting -= 1;
         }
     }
 
@@ -122,8 +126,10 @@ impl Drop for Borrowed<'_> {
         if !lent.closed {
             lent.idle.extend(self.reader.take());
         }
-        drop(lent);
-        self.readers.returned.notify_one();
+        // It asks the system, even where nobody waits.
+        if lent.n_waiting > 0 {
+            self.readers.returned.notify_one();
+        }
     }
 }
 
@@ -178,12 +184,17 @@ impl Reader {
 
     /// The texts of documents, in the order of their ids. The next one mostly lies in the block of the one before, or in
     /// the next block.
-    fn documents(&self, table: TableNumber, ids: impl Iterator<Item = InternalId>) -> Result<Vec<Option<Arc<str>>>> {
+    fn documents(
+        &mut self,
+        table: TableNumber,
+        ids: impl Iterator<Item = InternalId>,
+    ) -> Result<Vec<Option<Arc<str>>>> {
         let mut texts = Vec::with_capacity(ids.size_hint().0);
         let mut ids = ids.peekable();
         while let Some(id) = ids.peek().copied() {
             let n_before = texts.len();
-            Tree::Documents.visit(&self.connection, documents_of(table), &id.0, |block| {
+            let row = self.row_of(table, id)?;
+            Tree::Documents.visit(&self.connection, documents_of(table), (&id.0, row), |block| {
                 let (n_keys, n_texts, mut last) = (block.keys.n(), texts.len(), None);
                 while let Some(id) = ids.peek().copied() {
                     let text = match block.keys.search(&id.0) {
@@ -209,6 +220,19 @@ impl Reader {
             }
         }
         Ok(texts)
+    }
+
+    /// Where SQLite has the block of a document, if that is known.
+    fn row_of(&mut self, table: TableNumber, id: InternalId) -> Result<Option<i64>> {
+        let index = documents_of(table);
+        let row = self.kept.row_of(index, &id.0);
+        if row.is_some() || !self.kept.wants_rows() {
+            return Ok(row);
+        }
+        if let Some(rows) = Tree::Documents.rows_from(&self.connection, index, &id.0)? {
+            self.kept.add(rows);
+        }
+        Ok(self.kept.row_of(index, &id.0))
     }
 
     fn document_range(&self, table: TableNumber, range: &BaseRange) -> Result<BaseAnswer> {
@@ -249,7 +273,7 @@ impl Reader {
             return Ok(keys);
         }
         if let Some(found) = Tree::Entries.found(&self.connection, index, &range.start)? {
-            self.kept.add(found);
+            self.kept.add(found.into_kept());
         }
         Ok(self.kept.keys(index, range))
     }

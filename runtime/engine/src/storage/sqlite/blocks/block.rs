@@ -82,11 +82,6 @@ impl<B: Deref<Target = [u8]>> Block<B> {
         Some(Block { keys: Keys::decode(keys, tree.belonging(), place)?, json })
     }
 
-    /// How many bytes it has.
-    pub fn len(&self) -> usize {
-        self.keys.len() + self.json.len()
-    }
-
     /// The stored text of a document. `None` when it is not what was written.
     pub fn document(&self, n: usize, table: TableNumber, id: InternalId) -> Option<&str> {
         let Text { sum, json } = self.text(n)?;
