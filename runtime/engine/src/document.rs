@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 use smallvec::SmallVec;
 use syncline_schema::{DocumentId, Value};
 
@@ -49,9 +49,9 @@ struct Head<'a> {
 /// `None` when it is not a stored text.
 fn head_of(text: &str) -> Option<Head<'_>> {
     let rest = text.strip_prefix(CREATION_TIME)?;
-    let (creation_time, rest) = rest.split_at(rest.bytes().position(|byte| byte == b',')?);
+    let (creation_time, rest) = rest.split_at(memchr(b',', rest.as_bytes())?);
     let rest = rest.strip_prefix(ID)?;
-    let id = &rest[..rest.bytes().position(|byte| byte == b'"')?];
+    let id = &rest[..memchr(b'"', rest.as_bytes())?];
     let end = CREATION_TIME.len() + creation_time.len() + ID.len() + id.len() + 1;
     Some(Head { creation_time, id, end })
 }
@@ -219,6 +219,7 @@ pub(crate) fn measure(text: &str) -> Option<Measure> {
 }
 
 /// What is kept beside a stored text.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Outline {
     pub creation_time: f64,
     pub head_len: usize,
@@ -253,12 +254,21 @@ struct State {
 #[inline]
 fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
     const LOOKED_AT: usize = 16;
-    let is_it = |byte: &u8| matches!(byte, b'"' | b'\\');
-    match bytes.iter().take(LOOKED_AT).position(is_it) {
-        Some(at) => Some(at),
-        None => memchr2(b'"', b'\\', bytes.get(LOOKED_AT..)?).map(|at| LOOKED_AT + at),
+    let Some(first) = bytes.first_chunk::<LOOKED_AT>() else { return memchr2(b'"', b'\\', bytes) };
+    let word = u128::from_le_bytes(*first);
+    // The lowest bit that is set is that of the first such byte; borrowing may set others above it.
+    let is_byte = |byte: u8| {
+        let differs = word ^ (EACH_BYTE * u128::from(byte));
+        differs.wrapping_sub(EACH_BYTE) & !differs & (EACH_BYTE << 7)
+    };
+    match is_byte(b'"') | is_byte(b'\\') {
+        0 => memchr2(b'"', b'\\', &bytes[LOOKED_AT..]).map(|at| LOOKED_AT + at),
+        found => Some(found.trailing_zeros() as usize / 8),
     }
 }
+
+/// One in each byte.
+const EACH_BYTE: u128 = u128::MAX / 0xff;
 
 /// A place in a text.
 struct Scan<'a> {
@@ -514,6 +524,17 @@ mod tests {
         }
         let empty = stored(2.0, &id(), "{}");
         assert_eq!(measure(&empty).unwrap().size, Value::from_json(&empty).unwrap().size());
+    }
+
+    #[test]
+    fn the_first_quote_or_escape_is_found() {
+        for (len, at) in (0..40_usize).flat_map(|len| (0..=len).map(move |at| (len, at))) {
+            for (byte, others) in [(b'"', b'!'), (b'"', b'#'), (b'\\', b']'), (b'\\', 0xff), (b'"', 0)] {
+                let mut bytes = vec![others; len];
+                bytes[at..].fill(byte);
+                assert_eq!(quote_or_escape(&bytes), (at < len).then_some(at), "{bytes:?}");
+            }
+        }
     }
 
     #[test]
