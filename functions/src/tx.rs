@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use smallvec::SmallVec;
-use syncline_schema::{DocumentId, RangePart, TableNumber};
+use syncline_schema::{DocumentId, RangePart, StoredText, TableNumber};
 
 use crate::limits;
 
@@ -22,7 +22,7 @@ pub struct Document {
     /// Milliseconds since the epoch, with a fraction.
     pub creation_time: f64,
     /// The wire JSON, no whitespace: `{"_creationTime":…,"_id":"…",` and then the fields in byte order of their names.
-    pub json: Arc<str>,
+    pub json: StoredText,
     /// Where in `json` the document's own fields begin: at the comma or brace behind the id.
     pub fields_at: usize,
 }

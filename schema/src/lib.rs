@@ -18,6 +18,7 @@ mod name;
 mod path;
 mod range;
 mod table;
+mod text;
 mod timestamp;
 mod validator;
 mod value;
@@ -53,6 +54,7 @@ pub use name::{
 pub use path::{FunctionPath, PathError};
 pub use range::{Bound, KeyBytes, KeyRange, RangeError, RangeOp, RangePart, RangeSet, compile_range};
 pub use table::{Doc, Id, Table};
+pub use text::StoredText;
 pub use timestamp::Timestamp;
 pub use validator::{
     CheckError, FieldValidator, Finding, FindingKind, TableNumbers, UnsupportedLiteral, Validator, ValidatorError,

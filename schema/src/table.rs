@@ -7,7 +7,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use serde::Serialize as _;
 use serde::de::{Deserializer, Error as _, Visitor};
@@ -20,6 +19,7 @@ use crate::id::{DocumentId, IdText};
 use crate::json::{compact, object_from_json};
 use crate::name::{CREATION_TIME_FIELD, ID_FIELD, is_system_field};
 use crate::table::system_fields::{SystemFields, decode_document};
+use crate::text::StoredText;
 use crate::validator::{FieldValidator, Validator};
 use crate::value::Value;
 
@@ -163,7 +163,7 @@ pub struct Doc<T> {
     pub creation_time: f64,
     value: T,
     /// The stored text, so that a document which is returned as it is need not be written again.
-    json: Arc<str>,
+    json: StoredText,
 }
 
 impl<T: Table> Doc<T> {
@@ -173,7 +173,7 @@ impl<T: Table> Doc<T> {
         id: DocumentId,
         creation_time: f64,
         fields_at: usize,
-        json: Arc<str>,
+        json: StoredText,
     ) -> Result<Doc<T>, DecodeError> {
         match compact::read_fields::<T>(&json, fields_at) {
             Ok(value) => Ok(Doc { id: id.into(), creation_time, value, json }),
@@ -182,7 +182,7 @@ impl<T: Table> Doc<T> {
     }
 
     /// Reads a stored document: the text of its fields and the system fields, as [`Value::to_json`] writes it.
-    pub fn from_json(json: Arc<str>) -> Result<Doc<T>, DecodeError> {
+    pub fn from_json(json: StoredText) -> Result<Doc<T>, DecodeError> {
         match decode_document::<T>(&json) {
             Ok((value, SystemFields { id: Some(id), creation_time: Some(creation_time) })) => {
                 Ok(Doc { id: id.into(), creation_time, value, json })
@@ -204,7 +204,7 @@ impl<T> Doc<T> {
 
     /// The stored text.
     #[must_use]
-    pub fn json(&self) -> &Arc<str> {
+    pub fn json(&self) -> &StoredText {
         &self.json
     }
 }

@@ -5,12 +5,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::Arc;
 
 use syncline_schema::field::{self, Key, Keys};
 use syncline_schema::serde::de::{MapAccess, Visitor};
 use syncline_schema::serde::{Deserializer, Serializer};
-use syncline_schema::{Doc, FieldType, Id, Table, TableDefinition, Validator, Value, decode_json};
+use syncline_schema::{Doc, FieldType, Id, StoredText, Table, TableDefinition, Validator, Value, decode_json};
 
 struct Counting;
 
@@ -121,7 +120,7 @@ fn a_small_document_is_decoded_without_an_allocation() {
     let account = account.unwrap();
     assert_eq!((account.balance, account.number, account.version), (5.0, 1.0, 1));
 
-    let json: Arc<str> = STORED.into();
+    let json: StoredText = STORED.into();
     let (n, doc) = allocations(|| Doc::<Account>::from_json(json));
     assert_eq!(n, 0);
     assert_eq!(doc.unwrap().owner.unwrap().text().len(), 32);

@@ -1,14 +1,13 @@
 //! Rust types as fields, arguments and results, put together as the derive macros do it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use syncline_schema::field::{self, Fields, Key, Keys};
 use syncline_schema::serde::de::{MapAccess, Visitor};
 use syncline_schema::serde::{Deserializer, Serializer};
 use syncline_schema::{
-    Bytes, DecodeError, Doc, DocumentId, FieldType, FindingKind, Id, JsonErrorKind, Nullable, Table, TableDefinition,
-    Validator, Value, decode_json, decode_value, encode_json, object_from_json,
+    Bytes, DecodeError, Doc, DocumentId, FieldType, FindingKind, Id, JsonErrorKind, Nullable, StoredText, Table,
+    TableDefinition, Validator, Value, decode_json, decode_value, encode_json, object_from_json,
 };
 
 /// What `derive(Object)` or `derive(Table)` makes of a struct; see the documentation of `syncline_schema::field`.
@@ -258,7 +257,7 @@ fn an_object_with_a_tag_is_read_whatever_the_order_of_its_fields() {
     }
 }
 
-fn stored() -> Arc<str> {
+fn stored() -> StoredText {
     format!(r#"{{"_creationTime":12.5,"_id":"{ID}","balance":5.0,"id":1.0}}"#).into()
 }
 
@@ -267,7 +266,7 @@ fn a_document_is_read_with_its_system_fields_and_returned_as_it_is_stored() {
     let doc: Doc<Account> = Doc::from_json(stored()).unwrap();
     assert_eq!((&*doc.id.text(), doc.creation_time, doc.balance), (ID, 12.5, 5.0));
     assert_eq!(*doc, account());
-    assert_eq!(encode_json(&vec![doc.clone()]), format!("[{}]", stored()));
+    assert_eq!(encode_json(&vec![doc.clone()]), format!("[{}]", &*stored()));
     assert_eq!(
         <Doc<Account>>::validator().to_string(),
         "v.object({_creationTime: v.float64(), _id: v.id(\"accounts\"), balance: v.float64(), id: v.float64(), \

@@ -1,5 +1,6 @@
 //! One suite, run on every `Storage`; then what only a file can get wrong.
 
+mod ahead;
 mod sqlite;
 mod suite;
 
@@ -47,6 +48,21 @@ fn entries_are_read_in_ranges_with_their_documents() {
 #[test]
 fn an_entry_leads_to_its_own_document_or_none() {
     on_every_storage(suite::an_entry_leads_to_its_own_document_or_none);
+}
+
+#[test]
+fn batches_are_the_range() {
+    on_every_storage(ahead::batches_are_the_range);
+}
+
+#[test]
+fn ranges_that_are_read_by_turns_are_what_they_are() {
+    on_every_storage(ahead::ranges_that_are_read_by_turns_are_what_they_are);
+}
+
+#[test]
+fn batches_are_of_one_state_while_the_base_changes() {
+    on_every_storage(ahead::batches_are_of_one_state_while_the_base_changes);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::sync::Arc;
 
 use rusqlite::Connection;
 use syncline_engine::{
@@ -10,7 +9,7 @@ use syncline_engine::{
     SqliteStorage, Storage, StorageError,
 };
 use syncline_functions::tx::Order;
-use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
+use syncline_schema::{DocumentId, InternalId, StoredText, TableNumber, Timestamp};
 
 fn open(path: &Path) -> Result<SqliteStorage, StorageError> {
     SqliteStorage::open(path, &SqliteOptions::default())
@@ -127,7 +126,7 @@ async fn entries_that_are_not_what_was_written_are_not_served() {
         shell.execute("UPDATE entry_blocks SET keys = ?1", [&damaged]).unwrap();
         let storage = open(&path).unwrap();
         let range = BaseRange { start: vec![3], end: Some(vec![4]), order: Order::Asc, limit: 1 };
-        let error = storage.read(vec![BaseRead::IndexRange { index, range }]).await.unwrap_err();
+        let error = storage.read(vec![BaseRead::IndexRange { index, range, ahead: 0 }]).await.unwrap_err();
         assert!(matches!(&error, StorageError::Corrupt { .. }), "byte {at}: {error}");
         assert!(error.to_string().contains("index 2 of table 10001 is not what was written"), "{error}");
         storage.close().await.unwrap();
@@ -143,7 +142,7 @@ async fn entries_are_those_of_the_newest_write_however_often_they_are_read() {
     let entry = |n: u8| (index, BaseKey::new(&[n], InternalId([n; 16])));
     let found = async || {
         let range = BaseRange { start: vec![10], end: Some(vec![20]), order: Order::Asc, limit: 9 };
-        let answers = storage.read(vec![BaseRead::IndexRange { index, range }]).await.unwrap();
+        let answers = storage.read(vec![BaseRead::IndexRange { index, range, ahead: 0 }]).await.unwrap();
         let [BaseAnswer::Rows(rows)] = &answers[..] else { panic!("{answers:?}") };
         rows.iter().map(|row| row.key.id().0[0]).collect::<Vec<_>>()
     };
@@ -169,7 +168,7 @@ async fn blocks_are_pages_unless_a_document_is_larger_than_one() {
         (id, format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"{}"}}"#, "x".repeat(len)).into())
     };
     let mut documents: Vec<_> = (0..600).map(|n| document(n, (n * 37 % 1_900) as usize)).collect();
-    let put = async |documents: &[(DocumentId, Arc<str>)]| {
+    let put = async |documents: &[(DocumentId, StoredText)]| {
         let entry = |(id, _): &(DocumentId, _)| {
             let index = IndexId { table: id.table, index: 2 };
             (index, BaseKey::new(&id.text().as_bytes()[..20], id.internal))
@@ -193,7 +192,7 @@ async fn blocks_are_pages_unless_a_document_is_larger_than_one() {
     put(&documents).await;
     assert!(n_pages("overflow") < 30, "two documents of 150 kB");
     for (id, json) in &documents {
-        assert_eq!(read(&storage, *id).await.unwrap(), [BaseAnswer::Documents(vec![Some(json.clone())])]);
+        assert_eq!(read(&storage, *id).await.unwrap(), [BaseAnswer::Documents(vec![Some(json.clone().into())])]);
     }
 }
 
@@ -211,7 +210,7 @@ fn older_file(path: &Path, format: &str, change: &str) {
 async fn in_order(storage: &SqliteStorage, table: u32, index: u32) -> Vec<(InternalId, String)> {
     let index = IndexId { table: TableNumber(table), index };
     let range = BaseRange { start: vec![], end: None, order: Order::Asc, limit: 99 };
-    let answers = storage.read(vec![BaseRead::IndexRange { index, range }]).await.unwrap();
+    let answers = storage.read(vec![BaseRead::IndexRange { index, range, ahead: 0 }]).await.unwrap();
     let [BaseAnswer::Rows(rows)] = &answers[..] else { panic!("{answers:?}") };
     rows.iter().map(|row| (row.key.id(), row.json.as_deref().unwrap().to_owned())).collect()
 }
@@ -235,7 +234,10 @@ async fn check_older(path: &Path, format: &str, change: &str, batches: &[u64]) {
     assert_eq!(by_creation.len(), N_OLD);
     for (id, json) in &by_creation {
         let id = DocumentId { table: TableNumber(10_002), internal: *id };
-        assert_eq!(read(&storage, id).await.unwrap(), [BaseAnswer::Documents(vec![Some(json.as_str().into())])]);
+        assert_eq!(
+            read(&storage, id).await.unwrap(),
+            [BaseAnswer::Documents(vec![Some(StoredText::from(json.as_str()).into())])]
+        );
         assert!(json.contains(&format!(r#""_id":"{id}""#)), "{json}");
     }
     // The log is there from the base on.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use syncline_engine::{
-    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, IndexId, LogBatch, MemoryStorage,
-    OutcomeGroup, Position, Pruned, RequestKey, SqliteOptions, SqliteStorage, Storage, StorageError,
+    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseText, BaseWrites, Checkpoint, IndexId, LogBatch,
+    MemoryStorage, OutcomeGroup, Position, Pruned, RequestKey, SqliteOptions, SqliteStorage, Storage, StorageError,
 };
 use syncline_functions::tx::Order;
-use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
+use syncline_schema::{DocumentId, InternalId, StoredText, TableNumber, Timestamp};
 
 const TABLE: TableNumber = TableNumber(10_001);
 const INDEX: IndexId = IndexId { table: TABLE, index: 2 };
@@ -60,8 +60,13 @@ fn document(n: u8) -> DocumentId {
     DocumentId { table: TABLE, internal: InternalId([n; 16]) }
 }
 
-fn text(n: u8) -> Arc<str> {
+fn text(n: u8) -> StoredText {
     format!(r#"{{"n":{n}}}"#).into()
+}
+
+/// What is read where that was written.
+fn in_base(n: u8) -> BaseText {
+    text(n).into()
 }
 
 pub async fn a_new_storage_is_empty(place: Place) {
@@ -155,7 +160,7 @@ async fn check_ranges(storage: &dyn Storage, part: impl Fn(BaseRange) -> BaseRea
         let found = rows(storage, &part, range(start, end, Order::Asc, limit)).await;
         let numbers: Vec<u8> = found.iter().map(|row| row.key.id().0[0]).collect();
         assert_eq!(numbers, expected, "{start:?} {end:?}");
-        let fits = |row: &BaseRow| row.key.starts_with(&row.key.id().0) && row.json == Some(text(row.key.id().0[0]));
+        let fits = |row: &BaseRow| row.key.starts_with(&row.key.id().0) && row.json == Some(in_base(row.key.id().0[0]));
         assert!(found.iter().all(fits));
         let mut back = rows(storage, &part, range(start, end, Order::Desc, limit)).await;
         back.reverse();
@@ -181,7 +186,7 @@ pub async fn documents_are_read_by_id_and_in_ranges(place: Place) {
     storage.write_base(writes).await.unwrap();
     let ids = [3, 4, 1].map(|n| InternalId([n; 16])).into();
     let answers = storage.read(vec![BaseRead::Documents { table: TABLE, ids }]).await;
-    assert_eq!(answers, Ok(vec![BaseAnswer::Documents(vec![Some(text(33)), None, Some(text(1))])]));
+    assert_eq!(answers, Ok(vec![BaseAnswer::Documents(vec![Some(in_base(33)), None, Some(in_base(1))])]));
     let writes = BaseWrites { documents: vec![(document(3), text(3))], ..BaseWrites::default() };
     storage.write_base(writes).await.unwrap();
     check_ranges(&*storage, |range| BaseRead::DocumentRange { table: TABLE, range }).await;
@@ -203,7 +208,7 @@ pub async fn entries_are_read_in_ranges_with_their_documents(place: Place) {
     let writes =
         BaseWrites { documents: [1, 2, 3, 5].map(|n| (document(n), text(n))).into(), entries, ..BaseWrites::default() };
     storage.write_base(writes).await.unwrap();
-    let index_range = |range| BaseRead::IndexRange { index: INDEX, range };
+    let index_range = |range| BaseRead::IndexRange { index: INDEX, range, ahead: 0 };
     let found = rows(&*storage, index_range, range(&[4], Some(&[5]), Order::Asc, 9)).await;
     assert_eq!(found, [BaseRow { key: key(4), json: None }], "its document is not there");
     let writes = BaseWrites { entries_removed: vec![(INDEX, key(4)), (INDEX, key(7))], ..BaseWrites::default() };
@@ -223,16 +228,16 @@ pub async fn an_entry_leads_to_its_own_document_or_none(place: Place) {
     storage.write_base(remove(2)).await.unwrap();
     storage.write_base(put(&[3], &[])).await.unwrap();
     let found = async || {
-        let index_range = |range| BaseRead::IndexRange { index: INDEX, range };
+        let index_range = |range| BaseRead::IndexRange { index: INDEX, range, ahead: 0 };
         let rows = rows(&*storage, index_range, range(&[], None, Order::Asc, 9)).await;
         rows.into_iter().map(|row| (row.key.id().0[0], row.json)).collect::<Vec<_>>()
     };
-    assert_eq!(found().await, [(1, Some(text(1))), (2, None)]);
+    assert_eq!(found().await, [(1, Some(in_base(1))), (2, None)]);
     storage.write_base(put(&[2], &[])).await.unwrap();
-    assert_eq!(found().await, [(1, Some(text(1))), (2, Some(text(2)))], "it is there again, somewhere else");
+    assert_eq!(found().await, [(1, Some(in_base(1))), (2, Some(in_base(2)))], "it is there again, somewhere else");
     storage.write_base(put(&[], &[3, 4])).await.unwrap();
     storage.write_base(put(&[4], &[])).await.unwrap();
-    assert_eq!(found().await[2..], [(3, Some(text(3))), (4, Some(text(4)))], "an entry may be there first");
+    assert_eq!(found().await[2..], [(3, Some(in_base(3))), (4, Some(in_base(4)))], "an entry may be there first");
 }
 
 /// Entries of an index that is dropped.
@@ -258,7 +263,11 @@ pub async fn an_index_is_dropped_in_pieces(place: Place) {
     assert_eq!(n_dropped, N_DROPPED as usize);
     assert!(n_pieces > 3, "{n_pieces}");
     let left = |index| {
-        rows(&*storage, move |range| BaseRead::IndexRange { index, range }, range(&[], None, Order::Asc, 9_999))
+        rows(
+            &*storage,
+            move |range| BaseRead::IndexRange { index, range, ahead: 0 },
+            range(&[], None, Order::Asc, 9_999),
+        )
     };
     assert_eq!(left(INDEX).await.len(), 0);
     for other in others {

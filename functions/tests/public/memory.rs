@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use syncline::limits;
 use syncline::tx::{Batch, DbError, Document, Fields, NestedEnd, Order, Reply, Scan, Tx, Usage, Variables};
 use syncline_schema::{
-    DocumentId, IndexDefinition, InternalId, Object, Schema, TableNumber, TableNumbers, Value, by_creation_time_key,
-    by_id_key, compile_range, document_keys, object_from_json, object_to_json,
+    DocumentId, IndexDefinition, InternalId, Object, Schema, StoredText, TableNumber, TableNumbers, Value,
+    by_creation_time_key, by_id_key, compile_range, document_keys, object_from_json, object_to_json,
 };
 
 /// The number of the first table.
@@ -182,7 +182,7 @@ impl State {
     fn put(&mut self, id: DocumentId, creation_time: f64, mut fields: Object) {
         fields.insert("_id".into(), Value::String(id.to_string()));
         fields.insert("_creationTime".into(), Value::Float64(creation_time));
-        let json: Arc<str> = object_to_json(&fields).into();
+        let json: StoredText = object_to_json(&fields).into();
         let id_text = id.to_string();
         let fields_at = json.find(&id_text).unwrap() + id_text.len() + 1;
         let before = self.documents.insert(id, Document { id, creation_time, json: json.clone(), fields_at });

@@ -12,9 +12,9 @@ use syncline_schema::{
 };
 
 use crate::commit::{DocumentKeys, IndexId};
-use crate::document::{Outline, outline};
+use crate::document::Outline;
 use crate::memory::{Stored, TableMemory};
-use crate::storage::StorageError;
+use crate::storage::{BaseText, StorageError};
 
 /// A declared index of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -224,9 +224,10 @@ pub(crate) fn index_not_found(table: &str, index: &str, declared: &[&str]) -> Db
 }
 
 /// A document as the base holds it.
-pub(crate) fn stored_from_base(json: Arc<str>) -> Result<Stored, StorageError> {
+pub(crate) fn stored_from_base(text: BaseText) -> Result<Stored, StorageError> {
+    let (json, outline) = text.into_parts();
     let corrupt = || StorageError::Corrupt { what: format!("a document begins {}", json.get(..80).unwrap_or(&json)) };
-    let Outline { creation_time, head_len, size } = outline(&json).ok_or_else(corrupt)?;
+    let Outline { creation_time, head_len, size } = outline.ok_or_else(corrupt)?;
     let head_len = u32::try_from(head_len).map_err(|_| corrupt())?;
     let size = u32::try_from(size).unwrap_or(u32::MAX);
     Ok(Stored { creation_time, json, size, head_len, keys: None })

@@ -61,8 +61,9 @@ pub use error::{BeginError, CommitError, Conflict, OpenError, SchemaMismatch};
 pub use ports::{Clock, OnProgress, Ports, Progress, Random, Spawn, Timer};
 pub use reads::{ReadSet, Touched};
 pub use storage::{
-    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, Fault, LogBatch, MemoryStorage, Meta,
-    OutcomeGroup, Position, Pruned, SqliteOptions, SqliteStorage, Storage, StorageError, StorageFuture,
+    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseText, BaseWrites, Checkpoint, Fault, LogBatch,
+    MemoryStorage, Meta, OutcomeGroup, Position, Pruned, SqliteOptions, SqliteStorage, Storage, StorageError,
+    StorageFuture,
 };
 pub use subscriptions::Subscriptions;
 pub use transaction::Transaction;

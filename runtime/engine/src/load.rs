@@ -18,11 +18,15 @@ use crate::commit::IndexId;
 use crate::engine::Shared;
 use crate::key::Key;
 use crate::memory::{Beneath, Entry, Gap, Place, Row, Stored, TableSpace};
-use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, StorageError};
+use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, BaseText, StorageError};
 
 /// The least number of rows that memory takes in at once: a question costs more than a row. And the greatest, while it
 /// is full: others have to leave for them.
 const ROWS_AT_ONCE: usize = 64;
+
+/// Rows that are looked at beneath memory at once: what is made of them meanwhile, and what the storage reads ahead, go
+/// on side by side.
+pub(crate) const ROWS_BENEATH: usize = 256;
 
 /// Of so many reads that ask the base while memory is full, it takes in what one found: so what is read again and again
 /// comes in soon, and a scan of everything, or look-ups all over it, do not cost an eviction a row.
@@ -42,6 +46,35 @@ const EVICTED_AT_ONCE: usize = 256;
 /// The answer of a storage that answers something else than it was asked.
 pub(crate) fn unasked() -> StorageError {
     StorageError::Io { what: "the storage answered something that was not asked".to_owned() }
+}
+
+/// What a reader wants of a gap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// From which end.
+    pub order: Order,
+    /// How many rows at most.
+    pub limit: usize,
+    /// Whether he goes on where he was before.
+    pub goes_on: bool,
+}
+
+/// Which rows of a gap: the first ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    /// From which end.
+    pub order: Order,
+    /// How many at most.
+    pub limit: usize,
+    /// How many will be asked for next.
+    pub ahead: usize,
+}
+
+impl First {
+    /// The first rows by rising keys.
+    pub fn of(limit: usize) -> Self {
+        First { order: Order::Asc, limit, ahead: 0 }
+    }
 }
 
 /// What memory takes in of a read.
@@ -104,12 +137,12 @@ impl Shared {
         self.catalog().iter().map(|table| table.memory.bytes()).sum()
     }
 
-    /// How much memory takes in of what is read now.
-    fn intake(&self) -> Intake {
+    /// How much memory takes in of what is read now, which may go on with a read of many rows.
+    fn intake(&self, goes_on: bool) -> Intake {
         let budget = self.memory_budget();
         if self.data_bytes() < budget - budget / ROOM_SHARE {
             Intake::All
-        } else if self.n_asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(TAKEN_IN_ONE_OF) {
+        } else if !goes_on && self.n_asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(TAKEN_IN_ONE_OF) {
             Intake::Few
         } else {
             Intake::Nothing
@@ -123,7 +156,7 @@ impl Shared {
         ids: Vec<InternalId>,
         beneath: Option<&mut Beneath>,
     ) -> Result<(), StorageError> {
-        let beneath = beneath.filter(|_| self.intake() == Intake::Nothing);
+        let beneath = beneath.filter(|_| self.intake(false) == Intake::Nothing);
         loop {
             let base = self.base();
             let part = BaseRead::Documents { table: table.number, ids: ids.clone() };
@@ -143,7 +176,7 @@ impl Shared {
             for (id, stored) in found {
                 match stored {
                     Some(stored) => {
-                        space.documents.install(id.into(), stored, base);
+                        space.documents.install(id.into(), stored.alone(), base);
                     }
                     None => space.documents.set_resident(&id.0, Some(&[&id.0[..], &[0]].concat())),
                 }
@@ -159,18 +192,21 @@ impl Shared {
         table: &Table,
         index: u32,
         gap: &Gap,
-        (order, limit): (Order, usize),
+        Wanted { order, limit, goes_on }: Wanted,
         beneath: &mut Beneath,
     ) -> Result<(), StorageError> {
-        let intake = self.intake();
+        let intake = self.intake(goes_on && limit > ROWS_BENEATH);
+        let wanted = limit;
         let limit = match intake {
             Intake::All => limit.max(ROWS_AT_ONCE),
             Intake::Few => ROWS_AT_ONCE,
-            Intake::Nothing => limit,
+            Intake::Nothing if index == IndexId::BY_ID => limit,
+            Intake::Nothing => limit.min(ROWS_BENEATH),
         };
+        let first = First { order, limit, ahead: wanted.saturating_sub(limit) };
         loop {
             let base = self.base();
-            let rows = self.read_gap(table, index, gap, order, limit).await?;
+            let rows = self.read_gap(table, index, gap, first).await?;
             let rows = prepare_rows(rows)?;
             let of = IndexId { table: table.number, index };
             let interval = covered(of, gap, order, &rows, limit);
@@ -203,8 +239,7 @@ impl Shared {
         table: &Table,
         index: u32,
         Gap { start, end }: &Gap,
-        order: Order,
-        limit: usize,
+        First { order, limit, ahead }: First,
     ) -> Result<Vec<BaseRow>, StorageError> {
         let number = table.number;
         let part = match index {
@@ -215,7 +250,7 @@ impl Shared {
             index => {
                 let bound = |key: &Vec<u8>| base_key::bound(number, table.n_fields(index), key);
                 let range = BaseRange { start: bound(start), end: end.as_ref().map(bound), order, limit };
-                BaseRead::IndexRange { index: IndexId { table: number, index }, range }
+                BaseRead::IndexRange { index: IndexId { table: number, index }, range, ahead }
             }
         };
         match self.storage.read(vec![part]).await?.pop() {
@@ -243,7 +278,7 @@ impl Shared {
     }
 }
 
-fn prepare_document(json: Option<Arc<str>>) -> Result<Option<Stored>, StorageError> {
+fn prepare_document(json: Option<BaseText>) -> Result<Option<Stored>, StorageError> {
     json.map(stored_from_base).transpose()
 }
 
@@ -258,7 +293,7 @@ fn prepare_rows(rows: Vec<BaseRow>) -> Result<Vec<Row>, StorageError> {
 fn install_rows(space: &mut TableSpace, of: IndexId, rows: Vec<Row>, base: Timestamp) {
     for Row { key, stored } in rows {
         let id = key.id();
-        let place = stored.map_or(Place::UNKNOWN, |stored| space.documents.install(id.into(), stored, base));
+        let place = stored.map_or(Place::UNKNOWN, |stored| space.documents.install(id.into(), stored.alone(), base));
         if of.index != IndexId::BY_ID
             && let Some(index) = space.index_mut(of.index)
         {

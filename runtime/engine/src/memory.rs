@@ -16,7 +16,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use syncline_schema::{InternalId, Timestamp};
+use syncline_schema::{InternalId, StoredText, Timestamp};
 
 use crate::commit::DocumentKeys;
 use crate::key::Key;
@@ -32,7 +32,7 @@ pub(crate) struct Stored {
     /// Milliseconds since the epoch.
     pub creation_time: f64,
     /// The stored text.
-    pub json: Arc<str>,
+    pub json: StoredText,
     /// Its size by the rules of values, bytes.
     pub size: u32,
     /// Where in the text its own fields begin; see [`head_len`](crate::document::head_len).
@@ -48,6 +48,11 @@ impl Stored {
         if let Some(first) = self.keys.as_ref().and_then(|keys| keys.first()) {
             near::ask_for(first);
         }
+    }
+
+    /// The same, for who keeps it: nothing stays with it that was read beside it.
+    pub fn alone(self) -> Self {
+        Stored { json: self.json.alone(), ..self }
     }
 }
 

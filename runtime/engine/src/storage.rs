@@ -19,14 +19,14 @@ use std::fmt;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use smallvec::SmallVec;
 use syncline_functions::tx::Order;
-use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
+use syncline_schema::{DocumentId, InternalId, StoredText, TableNumber, Timestamp};
 
 use crate::commit::{IndexId, RequestKey};
+use crate::document::{Outline, outline};
 pub use memory::{Fault, MemoryStorage};
 pub use sqlite::{SqliteOptions, SqliteStorage};
 
@@ -77,6 +77,8 @@ pub enum BaseRead {
         index: IndexId,
         /// Which.
         range: BaseRange,
+        /// About how many rows behind these will be asked for next: a storage may begin to read them.
+        ahead: usize,
     },
     /// The stored outcomes of a session that a request number may be in: groups of them, in a form of the engine's.
     Outcomes {
@@ -135,6 +137,11 @@ impl BaseKey {
         Some(BaseKey(SmallVec::from_buf_and_len(short, len)))
     }
 
+    /// Its bytes, which stay as many.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
     /// What stands before the id.
     pub fn head(&self) -> &[u8] {
         self.split().0
@@ -157,20 +164,56 @@ impl Deref for BaseKey {
     }
 }
 
+/// The stored text of a document of the base, with what the engine keeps beside it: it is found where the text is read,
+/// which may be another processor than the reader's.
+#[derive(Clone, Debug, Default)]
+pub struct BaseText {
+    text: StoredText,
+    /// `None`: the text is not that of a document.
+    outline: Option<Outline>,
+}
+
+impl BaseText {
+    pub(crate) fn into_parts(self) -> (StoredText, Option<Outline>) {
+        (self.text, self.outline)
+    }
+}
+
+impl From<StoredText> for BaseText {
+    fn from(text: StoredText) -> Self {
+        BaseText { outline: outline(&text), text }
+    }
+}
+
+impl Deref for BaseText {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for BaseText {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for BaseText {}
+
 /// A row of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseRow {
     /// Its key, with the document's id.
     pub key: BaseKey,
     /// The document's stored text. `None` when the base holds the entry but not the document: a checkpoint is under way.
-    pub json: Option<Arc<str>>,
+    pub json: Option<BaseText>,
 }
 
 /// The answer to a [`BaseRead`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BaseAnswer {
     /// To [`BaseRead::Documents`], in their order.
-    Documents(Vec<Option<Arc<str>>>),
+    Documents(Vec<Option<BaseText>>),
     /// To the ranges: rows in order; fewer than the limit mean that nothing follows.
     Rows(Vec<BaseRow>),
     /// To [`BaseRead::Outcomes`].
@@ -198,7 +241,7 @@ pub struct OutcomeGroup {
 #[derive(Clone, Debug, Default)]
 pub struct BaseWrites {
     /// Documents to put.
-    pub documents: Vec<(DocumentId, Arc<str>)>,
+    pub documents: Vec<(DocumentId, StoredText)>,
     /// Documents to remove.
     pub documents_removed: Vec<DocumentId>,
     /// Index entries to put.

@@ -32,7 +32,7 @@ impl Write {
     pub fn changes(&self) -> bool {
         match (&self.old, &self.new) {
             (None, None) => false,
-            (Some(old), Some(new)) => !Arc::ptr_eq(&old.json, &new.json) && old.json != new.json,
+            (Some(old), Some(new)) => !old.json.is_same(&new.json) && old.json != new.json,
             _ => true,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use syncline_schema::{DocumentId, Timestamp};
+use syncline_schema::{DocumentId, StoredText, Timestamp};
 
 use super::Found;
 use crate::catalog::{Table, stored_from_base};
@@ -49,7 +49,7 @@ fn replay_step(found: &mut Found, ts: Timestamp, step: &Step<'_>) -> Result<(), 
             found.catalog.insert(Arc::new(table));
         }
         Step::Put { id, json, removed_keys } => {
-            let stored = stored_from_base(Arc::from(*json))?;
+            let stored = stored_from_base(StoredText::from(*json).into())?;
             write(found, ts, id, Some(stored), removed_keys)?;
         }
         Step::Delete { id, removed_keys } => write(found, ts, id, None, removed_keys)?,

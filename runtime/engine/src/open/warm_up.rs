@@ -5,13 +5,13 @@
 
 use std::sync::{Arc, Weak};
 
-use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId};
 
 use crate::catalog::{Table, stored_from_base};
 use crate::commit::{DocumentKeys, IndexId};
 use crate::engine::Shared;
 use crate::key::Key;
+use crate::load::First;
 use crate::memory::{Entry, Gap, Stored};
 use crate::storage::{BaseRow, StorageError};
 
@@ -65,7 +65,7 @@ async fn load_table(shared: &Weak<Shared>, table: &Arc<Table>) -> Result<Loaded,
         // Not held while it waits, and not without letting others run.
         tokio::task::yield_now().await;
         let Some(alive) = shared.upgrade() else { return Ok(Loaded::Ended) };
-        let rows = alive.read_gap(table, IndexId::BY_ID, &gap, Order::Asc, CHUNK_ROWS).await?;
+        let rows = alive.read_gap(table, IndexId::BY_ID, &gap, First::of(CHUNK_ROWS)).await?;
         let is_last = rows.len() < CHUNK_ROWS;
         if let Some(last) = rows.last() {
             gap.start = [&last.key[..], &[0]].concat();
@@ -92,7 +92,7 @@ async fn load_table(shared: &Weak<Shared>, table: &Arc<Table>) -> Result<Loaded,
 
 fn prepare(table: &Table, row: BaseRow) -> Result<Prepared, StorageError> {
     let id = row.key.id();
-    let stored = stored_from_base(row.json.unwrap_or_default())?;
+    let stored = stored_from_base(row.json.unwrap_or_default())?.alone();
     let document = DocumentId { table: table.number, internal: id };
     let keys = table.keys(&stored.json, stored.creation_time, &document)?;
     Ok((id, Stored { keys: Some(keys.clone()), ..stored }, keys))

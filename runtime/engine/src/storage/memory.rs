@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use futures::future;
 use syncline_functions::tx::Order;
-use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
+use syncline_schema::{DocumentId, InternalId, StoredText, TableNumber, Timestamp};
 use tokio::sync::watch;
 
 use super::{
-    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, Checkpoint, LogBatch, Meta, OutcomeGroup, Position,
-    Pruned, Storage, StorageError, StorageFuture,
+    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseText, BaseWrites, Checkpoint, LogBatch, Meta, OutcomeGroup,
+    Position, Pruned, Storage, StorageError, StorageFuture,
 };
 use crate::commit::IndexId;
 use crate::memory::id_bounds;
@@ -48,7 +48,7 @@ struct Disk {
     head: Timestamp,
     base: Timestamp,
     meta: BTreeMap<String, String>,
-    documents: BTreeMap<DocumentId, Arc<str>>,
+    documents: BTreeMap<DocumentId, StoredText>,
     /// By their bytes, which bounds of ranges are compared with.
     entries: BTreeMap<(IndexId, Arc<[u8]>), BaseKey>,
     outcomes: BTreeMap<([u8; 16], Timestamp), OutcomeGroup>,
@@ -63,7 +63,7 @@ struct Disk {
 
 #[derive(Clone, Debug)]
 enum Undo {
-    Document(DocumentId, Option<Arc<str>>),
+    Document(DocumentId, Option<StoredText>),
     Entry((IndexId, Arc<[u8]>), Option<BaseKey>),
     Outcome(([u8; 16], Timestamp), Option<OutcomeGroup>),
 }
@@ -249,7 +249,10 @@ impl Disk {
             bound => bound.map(id),
         };
         let rows = self.documents.range((lower, upper));
-        cut(rows.map(|(id, json)| BaseRow { key: BaseKey::new(&[], id.internal), json: Some(json.clone()) }), range)
+        cut(
+            rows.map(|(id, json)| BaseRow { key: BaseKey::new(&[], id.internal), json: Some(json.clone().into()) }),
+            range,
+        )
     }
 
     fn entry_rows(&self, index: IndexId, range: &BaseRange) -> Vec<BaseRow> {
@@ -260,8 +263,8 @@ impl Disk {
         };
         let rows = self.entries.range((index, Arc::from(&range.start[..]))..upper);
         let rows = rows.map(|(_, key)| {
-            let json = self.documents.get(&DocumentId { table: index.table, internal: key.id() }).cloned();
-            BaseRow { key: key.clone(), json }
+            let json = self.documents.get(&DocumentId { table: index.table, internal: key.id() });
+            BaseRow { key: key.clone(), json: json.cloned().map(BaseText::from) }
         });
         cut(rows, range)
     }
@@ -269,11 +272,11 @@ impl Disk {
     fn read(&self, part: BaseRead) -> BaseAnswer {
         match part {
             BaseRead::Documents { table, ids } => {
-                let find = |internal| self.documents.get(&DocumentId { table, internal }).cloned();
+                let find = |internal| self.documents.get(&DocumentId { table, internal }).cloned().map(BaseText::from);
                 BaseAnswer::Documents(ids.into_iter().map(find).collect())
             }
             BaseRead::DocumentRange { table, range } => BaseAnswer::Rows(self.document_rows(table, &range)),
-            BaseRead::IndexRange { index, range } => BaseAnswer::Rows(self.entry_rows(index, &range)),
+            BaseRead::IndexRange { index, range, .. } => BaseAnswer::Rows(self.entry_rows(index, &range)),
             BaseRead::Outcomes { key } => {
                 let groups = self.outcomes.range((key.session, Timestamp::ZERO)..);
                 let groups = groups.take_while(|((session, _), _)| *session == key.session).map(|(_, group)| group);

@@ -5,6 +5,7 @@
 //! The file is in WAL mode. One server at a time may have it open, which a lock on a file beside it makes sure of; the
 //! `sqlite3` shell can read it meanwhile (`SELECT * FROM browse`).
 
+mod ahead;
 mod blocks;
 mod error;
 mod reader;
@@ -28,6 +29,7 @@ use super::{
     StorageFuture, of_file,
 };
 use crate::ports::Progress;
+use ahead::AHEAD_BYTES_MAX;
 use blocks::Room;
 use reader::{Reader, Readers};
 use writer::Writer;
@@ -35,13 +37,14 @@ use writer::Writer;
 /// How SQLite is used.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// Reads at once, each on a connection of its own; a number. Default 2. Source: ours.
+    /// Reads at once, each on a connection of its own; a number. Default 2. Source: ours; with one,
+    /// nothing is read ahead.
     pub n_readers: usize,
-    /// Memory that each connection caches pages in, bytes. Default 6 MiB. Source: ours, measured; what leads to the
+    /// Memory that each connection caches pages in, bytes. Default 4 MiB. Source: ours, measured; what leads to the
     /// blocks of a gigabyte has room in it, and documents are cached above.
     pub page_cache_bytes: usize,
-    /// Memory that all readers keep blocks of index entries in, bytes. Default 16 MiB. Source: ours; it is for data that
-    /// is larger than memory: with its entries at hand, a document is one read away.
+    /// Memory that all readers keep blocks of index entries in, and where documents lie, bytes. Default 16 MiB. Source:
+    /// ours; it is for data that is larger than memory: with its entries at hand, a document is one read away.
     pub entry_cache_bytes: usize,
     /// Calls that wait for the thread that writes, a number; callers wait for a place. Default 1,024. Source: ours; P7.
     pub queue_max: usize,
@@ -57,7 +60,7 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         SqliteOptions {
             n_readers: 2,
-            page_cache_bytes: 6 << 20,
+            page_cache_bytes: 4 << 20,
             entry_cache_bytes: 16 << 20,
             queue_max: 1_024,
             wal_pages_max: 2_000,
@@ -129,8 +132,11 @@ impl SqliteStorage {
             drop(lock);
             drop(ends);
         })?;
+        // Its end is that of the readers, which the writer closes at the latest.
+        let reading = readers.clone();
+        start("sqlite reader", move || reading.read_ahead())?;
         let pages = options.page_cache_bytes.saturating_mul(options.n_readers.max(1) + 1);
-        let cache_bytes_max = pages.saturating_add(options.entry_cache_bytes);
+        let cache_bytes_max = pages.saturating_add(options.entry_cache_bytes).saturating_add(AHEAD_BYTES_MAX);
         let threads = Mutex::new(Some(Threads { write, ended }));
         Ok(SqliteStorage { path, threads, readers, cache_bytes_max })
     }

@@ -15,7 +15,7 @@ use super::{Transaction, TxState, range};
 use crate::base_key;
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
-use crate::load::Loading;
+use crate::load::{Loading, ROWS_BENEATH, Wanted};
 use crate::memory::{Beneath, Entry, Gap, Known, Place, Seen, Stored, TableSpace, Walk};
 use crate::storage::StorageError;
 use crate::writes::{Write, Writes};
@@ -27,6 +27,8 @@ struct Step {
     interval: KeyRange,
     order: Order,
     limit: usize,
+    /// Whether it follows another one.
+    goes_on: bool,
     /// Whether the key of each row is wanted, or the last one's alone.
     keys: bool,
 }
@@ -143,8 +145,9 @@ impl Transaction {
                 let loaded = match attempt {
                     Attempt::Complete(rows) => return this.finish(&mut this.state(), step, rows),
                     Attempt::Gap(gap) => {
-                        let rows = (step.order, step.limit);
-                        this.shared.load_gap(&step.table, step.index.index, &gap, rows, &mut beneath).await
+                        let Step { order, limit, goes_on, .. } = step;
+                        let wanted = Wanted { order, limit, goes_on };
+                        this.shared.load_gap(&step.table, step.index.index, &gap, wanted, &mut beneath).await
                     }
                     Attempt::Missing(ids) => this.shared.load_documents(&step.table, ids, Some(&mut beneath)).await,
                 };
@@ -166,7 +169,8 @@ impl Transaction {
         let (number, fields) = table.index(scan.index)?;
         let index = IndexId { table: table.number, index: number };
         let Some(interval) = range::interval(scan, index, fields)? else { return Ok(None) };
-        let step = Step { index, interval, order: scan.order, limit: scan.limit.max(1), keys: scan.keys, table };
+        let (limit, goes_on) = (scan.limit.max(1), scan.after.is_some());
+        let step = Step { index, interval, order: scan.order, limit, goes_on, keys: scan.keys, table };
         Ok(Some(step))
     }
 
@@ -178,6 +182,9 @@ impl Transaction {
             &*beneath
         });
         let mut merge = Merge::new(step, &state.writes);
+        if beneath.is_some() {
+            merge.enough = ROWS_BENEATH;
+        }
         merge.rows.batch.documents.reserve(beneath.map_or(0, Beneath::n_rows).min(step.limit));
         let interval = (&step.interval.start[..], step.interval.end.as_deref());
         let walk = if step.index.index == IndexId::BY_ID {
@@ -329,6 +336,8 @@ struct Merge<'a> {
     /// How many rows came with the keys that the base has.
     n_base_keys: usize,
     missing: Vec<InternalId>,
+    /// So many rows are worth a step, when for more the base would have to be asked.
+    enough: usize,
 }
 
 impl<'a> Merge<'a> {
@@ -341,7 +350,8 @@ impl<'a> Merge<'a> {
             }
         }
         let own = own.into_iter().peekable();
-        Merge { step, writes, own, rows: Rows::default(), last_key: None, n_base_keys: 0, missing: Vec::new() }
+        let rows = Rows::default();
+        Merge { step, writes, own, rows, last_key: None, n_base_keys: 0, missing: Vec::new(), enough: usize::MAX }
     }
 
     fn is_full(&self) -> bool {
@@ -427,7 +437,7 @@ impl<'a> Merge<'a> {
                     Order::Asc => self.take_own(|own| own < &gap.start[..]),
                     Order::Desc => self.take_own(|own| gap.end.as_deref().is_some_and(|end| own >= end)),
                 }
-                if !self.is_full() {
+                if !self.is_full() && self.rows.batch.documents.len() < self.enough {
                     return Attempt::Gap(gap);
                 }
                 false

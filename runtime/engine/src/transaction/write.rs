@@ -344,7 +344,7 @@ impl Changed {
 
     fn stored(self, creation_time: f64, keys: DocumentKeys) -> Stored {
         let size = u32::try_from(self.measure.size).unwrap_or(u32::MAX);
-        Stored { creation_time, json: self.text, size, head_len: self.head_len, keys: Some(keys) }
+        Stored { creation_time, json: self.text.into(), size, head_len: self.head_len, keys: Some(keys) }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Reading all documents of a table once: checks them, and writes the entries of new indexes.
 
 use futures::future::join;
-use syncline_functions::tx::Order;
 use syncline_schema::{
     DocumentId, IndexDefinition, InternalId, TableDefinition, TableNumber, is_system_field, object_from_json,
 };
@@ -12,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::commit::IndexId;
 use crate::engine::Shared;
 use crate::error::{OpenError, SchemaMismatch};
+use crate::load::First;
 use crate::memory::Gap;
 use crate::ports::Progress;
 use crate::storage::{BaseRow, BaseWrites, StorageError};
@@ -107,7 +107,7 @@ impl Pass<'_> {
         let mut n_read = 0;
         while !self.ended && n_read < ENTRIES_AT_ONCE && self.entries.bytes() <= gathered_max {
             let Work { table, check, .. } = self.work;
-            let rows = self.shared.read_gap(table, IndexId::BY_ID, &self.rest, Order::Asc, CHUNK_ROWS).await?;
+            let rows = self.shared.read_gap(table, IndexId::BY_ID, &self.rest, First::of(CHUNK_ROWS)).await?;
             if let Some(last) = rows.last() {
                 self.rest.start = [&last.key[..], &[0]].concat();
             }

@@ -19,7 +19,7 @@ mod cut;
 mod kept;
 mod keys;
 
-use std::ops::{ControlFlow, Deref};
+use std::ops::{self, ControlFlow, Deref};
 use std::sync::LazyLock;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -270,13 +270,13 @@ impl Tree {
         Ok(())
     }
 
-    /// Calls `visit` for the rows of a range, in order, each as its place in a block.
+    /// Calls `visit` for the rows of a range, as their places in a block: blocks in order, rows of each by rising keys.
     pub fn walk(
         self,
         connection: &Connection,
         index: IndexId,
         range: &BaseRange,
-        mut visit: impl FnMut(&Block<&[u8]>, usize) -> Result<()>,
+        mut visit: impl FnMut(&Block<&[u8]>, ops::Range<usize>) -> Result<()>,
     ) -> Result<()> {
         let mut left = range.limit;
         let visit_block = |block: &Block<&[u8]>| {
@@ -286,11 +286,11 @@ impl Tree {
             // Whether there are keys on the other side of the range: then nothing follows.
             let is_last = match range.order {
                 Order::Asc => {
-                    (from..from + n).try_for_each(|n| visit(block, n))?;
+                    visit(block, from..from + n)?;
                     to < block.keys.n()
                 }
                 Order::Desc => {
-                    (to - n..to).rev().try_for_each(|n| visit(block, n))?;
+                    visit(block, to - n..to)?;
                     from > 0
                 }
             };
@@ -543,8 +543,12 @@ mod tests {
 
     fn walked(tree: Tree, connection: &Connection, index: IndexId, range: &BaseRange) -> Vec<BaseKey> {
         let mut keys = Vec::new();
-        let visit = |block: &Block<&[u8]>, n| {
-            keys.push(block.keys.key(n).unwrap());
+        let visit = |block: &Block<&[u8]>, part: ops::Range<usize>| {
+            let mut some: Vec<_> = part.map(|n| block.keys.key(n).unwrap()).collect();
+            if range.order == Order::Desc {
+                some.reverse();
+            }
+            keys.append(&mut some);
             Ok(())
         };
         tree.walk(connection, index, range, visit).unwrap();

@@ -3,9 +3,11 @@
 //! The texts are a JSON array, so that a shell can read them. To each key belongs where its text ends in it, and the
 //! document's [sum](text_sum): so one that is not what was written is told apart from the others.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 
-use syncline_schema::{InternalId, TableNumber};
+use smallvec::SmallVec;
+use syncline_schema::{InternalId, StoredText, TableNumber};
 
 use super::Tree;
 use super::keys::{self, Keys};
@@ -82,13 +84,24 @@ impl<B: Deref<Target = [u8]>> Block<B> {
         Some(Block { keys: Keys::decode(keys, tree.belonging(), place)?, json })
     }
 
-    /// The stored text of a document. `None` when it is not what was written.
-    pub fn document(&self, n: usize, table: TableNumber, id: InternalId) -> Option<&str> {
-        let Text { sum, json } = self.text(n)?;
-        if text_sum(table, id, json) != sum {
-            return None;
-        }
-        str::from_utf8(json).ok()
+    /// The stored texts of documents, from the one numbered `n` on, as parts of one. They end before one that is not what
+    /// was written.
+    pub fn documents(&self, n: usize, table: TableNumber, ids: &[InternalId]) -> SmallVec<[StoredText; 16]> {
+        let is_sound = |(n, id): &(usize, &InternalId)| {
+            self.text(*n).is_some_and(|Text { sum, json }| text_sum(table, **id, json) == sum)
+        };
+        let n_sound = (n..).zip(ids).take_while(is_sound).count();
+        let Some((first, last)) = n_sound.checked_sub(1).and_then(|more| self.place(n).zip(self.place(n + more)))
+        else {
+            return SmallVec::new();
+        };
+        let whole = self.json.get(first.start..last.end).and_then(|whole| str::from_utf8(whole).ok());
+        let Some(whole) = whole.map(Arc::from) else { return SmallVec::new() };
+        let part = |n| {
+            let Range { start, end } = self.place(n)?;
+            StoredText::part(&whole, start - first.start..end - first.start)
+        };
+        (n..n + n_sound).map_while(part).collect()
     }
 
     /// All rows. `None` when they cannot be what was written.
@@ -104,11 +117,13 @@ impl<B: Deref<Target = [u8]>> Block<B> {
     }
 
     fn text(&self, n: usize) -> Option<Text<'_>> {
-        let belonging = self.keys.belonging(n);
-        let sum = i64::from_le_bytes(*belonging.last_chunk()?);
+        let sum = i64::from_le_bytes(*self.keys.belonging(n).last_chunk()?);
+        Some(Text { sum, json: self.json.get(self.place(n)?)? })
+    }
+
+    fn place(&self, n: usize) -> Option<Range<usize>> {
         // Behind the bracket, or behind the comma that follows the text before.
-        let start = if n == 0 { 1 } else { self.end(n - 1)? + 1 };
-        Some(Text { sum, json: self.json.get(start..self.end(n)?)? })
+        Some(if n == 0 { 1 } else { self.end(n - 1)? + 1 }..self.end(n)?)
     }
 
     fn end(&self, n: usize) -> Option<usize> {
@@ -157,6 +172,11 @@ mod tests {
         keys.zip(texts).map(|((key, sum), text)| Row { key, text: Text { sum, json: text.as_bytes() } }).collect()
     }
 
+    fn read(block: &Block<Vec<u8>>, n: usize, id: InternalId) -> Option<String> {
+        let read = block.documents(n, TABLE, &[id]);
+        read.first().map(|text| text.to_string())
+    }
+
     fn decode(keys: Vec<u8>, json: Vec<u8>) -> Option<Block<Vec<u8>>> {
         Block::decode(Tree::Documents, keys, json, PLACE)
     }
@@ -171,8 +191,11 @@ mod tests {
             let block = decode(keys, json).unwrap();
             prop_assert_eq!(block.rows(Tree::Documents).unwrap(), rows.clone());
             for (n, text) in texts.iter().enumerate() {
-                prop_assert_eq!(block.document(n, TABLE, rows[n].key.id()), Some(&text[..]));
+                prop_assert_eq!(read(&block, n, rows[n].key.id()), Some(text.clone()));
             }
+            let ids: Vec<_> = rows.iter().map(|row| row.key.id()).collect();
+            let together = block.documents(1, TABLE, &ids[1..]);
+            prop_assert_eq!(together.iter().map(|text| text.to_string()).collect::<Vec<_>>(), texts[1..].to_vec());
         }
 
         #[test]
@@ -185,8 +208,7 @@ mod tests {
             let mut start = 1;
             for (n, text) in texts.iter().enumerate() {
                 let is_hit = (start..start + text.len()).contains(&at);
-                let found = block.document(n, TABLE, rows[n].key.id());
-                prop_assert_eq!(found, (!is_hit).then_some(&text[..]));
+                prop_assert_eq!(read(&block, n, rows[n].key.id()), (!is_hit).then(|| text.clone()));
                 start += text.len() + 1;
             }
         }
@@ -199,7 +221,7 @@ mod tests {
             let block = decode(keys, json).unwrap();
             let _ = block.rows(Tree::Documents);
             for (n, row) in rows.iter().enumerate() {
-                prop_assert_eq!(block.document(n, TABLE, row.key.id()), None);
+                prop_assert_eq!(read(&block, n, row.key.id()), None);
             }
         }
     }

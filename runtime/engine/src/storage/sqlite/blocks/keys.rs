@@ -229,9 +229,10 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
     pub fn key(&self, n: usize) -> Option<BaseKey> {
         match &self.form {
             Form::Alike { len, places } => {
-                let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(&self.bytes[HEAD..HEAD + len]);
-                places.iter().zip(self.own(n)).for_each(|(at, byte)| key[usize::from(*at)] = *byte);
-                BaseKey::from_parts(&key, &[])
+                let mut key = BaseKey::from_parts(&self.bytes[HEAD..HEAD + len], &[])?;
+                let bytes = key.bytes_mut();
+                places.iter().zip(self.own(n)).for_each(|(at, byte)| bytes[usize::from(*at)] = *byte);
+                Some(key)
             }
             Form::Other { prefix_end } => BaseKey::from_parts(&self.bytes[HEAD + PREFIX_LEN..*prefix_end], self.own(n)),
         }
