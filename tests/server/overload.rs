@@ -198,6 +198,11 @@ async fn commits_that_the_disk_cannot_take_are_refused_until_it_can() {
     let server = TestServer::start_with(|server| server.config(config).storage(storage.clone())).await;
     let list = fresh("list");
     storage.hold_appends(true);
+    // What is appended does not count any more: so all the others come behind an append that stands still.
+    let mut first = RawClient::connect(server.address()).await;
+    let in_append = fresh("list");
+    first.start_mutation("items:add", json!({"list": in_append, "rank": 0.0, "text": "the first"})).await;
+    storage.holds_append().await;
     let sessions: Vec<_> = (0..SESSIONS).map(|_| uuid::Uuid::new_v4().to_string()).collect();
     let mut refused = Vec::new();
     for session in &sessions {

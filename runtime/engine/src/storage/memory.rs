@@ -40,6 +40,8 @@ pub enum Fault {
 pub struct MemoryStorage {
     disk: Arc<Mutex<Disk>>,
     held: watch::Sender<bool>,
+    /// An append waits to be let go on.
+    holds: watch::Sender<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -81,7 +83,8 @@ impl MemoryStorage {
     }
 
     fn with(disk: Disk) -> Self {
-        MemoryStorage { disk: Arc::new(Mutex::new(disk)), held: watch::Sender::new(false) }
+        let (held, holds) = (watch::Sender::new(false), watch::Sender::new(false));
+        MemoryStorage { disk: Arc::new(Mutex::new(disk)), held, holds }
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -118,6 +121,12 @@ impl MemoryStorage {
     /// Holds appends back, or lets them go on: they are called, but do not return.
     pub fn hold_appends(&self, held: bool) {
         self.held.send_replace(held);
+    }
+
+    /// Resolves when an append is held back: nothing that is committed from then on is in it.
+    pub async fn holds_append(&self) {
+        // The sender lives in `self`, so it cannot be gone.
+        let _ = self.holds.subscribe().wait_for(|holds| *holds).await;
     }
 
     /// How many batches the log has, and how many documents and index entries the base.
@@ -322,7 +331,10 @@ impl Storage for MemoryStorage {
         let this = self.clone();
         Box::pin(async move {
             // The sender lives in `this`, so it cannot be gone.
-            let _ = this.held.subscribe().wait_for(|held| !held).await;
+            let mut held = this.held.subscribe();
+            this.holds.send_replace(*held.borrow());
+            let _ = held.wait_for(|held| !held).await;
+            this.holds.send_replace(false);
             let mut disk = this.disk();
             disk.check_open()?;
             if disk.head != expected_head {
