@@ -140,8 +140,12 @@ impl DatabaseWriter {
     ///
     /// # Errors
     /// `NonexistentDocument` when there is no such document.
-    pub async fn patch<P: Patch<Table: OpenTable>>(&self, id: Id<P::Table>, patch: P) -> Result<()> {
-        self.patch_any(id, patch.into_fields()).await
+    pub fn patch<P: Patch<Table: OpenTable>>(
+        &self,
+        id: Id<P::Table>,
+        patch: P,
+    ) -> impl Future<Output = Result<()>> + Send + use<'_, P> {
+        self.patch_any(id, patch.into_fields())
     }
 
     async fn patch_any<T: Table>(&self, id: Id<T>, fields: PatchFields) -> Result<()> {

@@ -270,7 +270,10 @@ impl Run {
 
     /// Waits for the turn to write; the writes of a function do not mix with those of a nested mutation.
     pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.bracket.lock().await
+        match self.bracket.try_lock() {
+            Some(turn) => turn,
+            None => self.bracket.lock().await,
+        }
     }
 
     /// Opens a nested transaction. It is undone unless it is kept.

@@ -112,11 +112,6 @@ impl Executor {
         self.inner.engine.expect_commit()
     }
 
-    /// Milliseconds of the monotonic clock.
-    pub fn now_ms(&self) -> u64 {
-        self.inner.ports.clock.monotonic_ms()
-    }
-
     /// Runs a query at a timestamp.
     ///
     /// # Errors
@@ -136,7 +131,7 @@ impl Executor {
         if let Some(failure) = tx.failure() {
             return Err(SystemError::of(&failure));
         }
-        self.log_ran(call, found, &ran, &tx);
+        self.log_ran(call, found, &ran, &tx, None);
         let Ran { value, mut report, .. } = ran;
         // Who may see the result of an internal function depends on who asks, whatever the function looks at.
         report.observed_identity |= found.function.visibility == Visibility::Internal;

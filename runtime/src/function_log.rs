@@ -71,7 +71,7 @@ impl From<&Identity> for Caller {
 /// What was called, by whom.
 #[derive(Clone, Debug)]
 pub(crate) struct Called {
-    /// As the caller spelled it.
+    /// As people write it, or as the caller did.
     pub(crate) path: Arc<str>,
     pub(crate) kind: FunctionKind,
     /// None for what had no request of its own: a result that was known already.
@@ -97,24 +97,53 @@ pub(crate) struct Completion {
     pub(crate) started_ns: u64,
     /// Time that the function's own code took, without what it waited; none when it was not run.
     pub(crate) own: Option<Duration>,
-    pub(crate) lines: Vec<String>,
-    pub(crate) error: Option<Box<str>>,
     pub(crate) usage: Usage,
     pub(crate) return_bytes: Option<usize>,
     /// The result was known already.
     pub(crate) cached: bool,
+    /// Most calls have none.
+    pub(crate) texts: Option<Arc<Texts>>,
+}
+
+/// What a call said.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    pub(crate) lines: Vec<String>,
+    pub(crate) error: Option<Box<str>>,
     pub(crate) lost: Option<Lost>,
 }
 
-#[derive(Debug)]
+impl Texts {
+    /// To be shared by those who read them; none when there are none.
+    pub(crate) fn shared(self) -> Option<Arc<Self>> {
+        let is_empty = self.lines.is_empty() && self.error.is_none() && self.lost.is_none();
+        (!is_empty).then(|| Arc::new(self))
+    }
+}
+
+impl Completion {
+    fn lines(&self) -> &[String] {
+        self.texts.as_ref().map_or(&[], |texts| &texts.lines)
+    }
+
+    fn error(&self) -> Option<&str> {
+        self.texts.as_ref()?.error.as_deref()
+    }
+
+    fn lost(&self) -> Option<&Lost> {
+        self.texts.as_ref()?.lost.as_ref()
+    }
+}
+
+#[derive(Clone, Debug)]
 enum Event {
     Completion(Completion),
     /// A line of an action that runs.
-    Progress(Called, String),
+    Progress(Called, Arc<str>),
 }
 
-/// One thing that happened, with its place in the log.
-#[derive(Debug)]
+/// One thing that happened, with its place in the log. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Part {
     /// Milliseconds since the epoch; each part has its own.
     pub(crate) stamp_ms: f64,
@@ -127,8 +156,8 @@ impl Part {
     fn bytes(&self) -> usize {
         let text = match &self.event {
             Event::Completion(completion) => {
-                let lines: usize = completion.lines.iter().map(|line| line.len() + size_of::<String>()).sum();
-                lines + completion.error.as_ref().map_or(0, |error| error.len())
+                let lines: usize = completion.lines().iter().map(|line| line.len() + size_of::<String>()).sum();
+                lines + completion.error().map_or(0, str::len)
             }
             Event::Progress(_, line) => line.len(),
         };
@@ -154,7 +183,8 @@ impl Part {
 
 #[derive(Default)]
 struct State {
-    parts: VecDeque<Arc<Part>>,
+    /// Beside each other: they come and go in one order, at every call.
+    parts: VecDeque<Part>,
     last_ms: f64,
     bytes: usize,
     totals: Totals,
@@ -204,11 +234,10 @@ impl FunctionLog {
         ExecutionId(self.executions.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A call has ended.
-    pub(crate) fn completed(&self, completion: Completion) {
+    /// A call has ended, nanoseconds since the epoch.
+    pub(crate) fn completed(&self, completion: Completion, ended_ns: u64) {
         let kind = kind_index(completion.called.kind);
-        let failed = completion.error.is_some();
-        let lost = completion.lost.is_some();
+        let (failed, lost) = (completion.error().is_some(), completion.lost().is_some());
         let mut state = self.state();
         // What lost runs again and is counted then.
         if lost {
@@ -217,19 +246,18 @@ impl FunctionLog {
             state.totals.calls[kind] += 1;
             state.totals.errors[kind] += u64::from(failed);
         }
-        self.push(state, Event::Completion(completion));
+        self.push(state, Event::Completion(completion), ended_ns);
     }
 
     /// A line of an action that runs.
     pub(crate) fn progress(&self, called: &Called, line: &str) {
-        self.push(self.state(), Event::Progress(called.clone(), line.to_owned()));
+        self.push(self.state(), Event::Progress(called.clone(), line.into()), self.clock.wall_ns());
     }
 
-    fn push(&self, mut state: MutexGuard<'_, State>, event: Event) {
-        let ended_ns = self.clock.wall_ns();
+    fn push(&self, mut state: MutexGuard<'_, State>, event: Event, ended_ns: u64) {
         let stamp_ms = (ended_ns as f64 / 1e6).max(state.last_ms.next_up());
         state.last_ms = stamp_ms;
-        let part = Arc::new(Part { stamp_ms, ended_ns, event });
+        let part = Part { stamp_ms, ended_ns, event };
         state.bytes += part.bytes();
         state.parts.push_back(part);
         let mut gone = None;
@@ -245,7 +273,7 @@ impl FunctionLog {
     }
 
     /// The parts behind a stamp, and the stamp of the newest part; of an empty log, the time.
-    pub(crate) fn after(&self, stamp_ms: f64) -> (Vec<Arc<Part>>, f64) {
+    pub(crate) fn after(&self, stamp_ms: f64) -> (Vec<Part>, f64) {
         let state = self.state();
         let from = state.parts.partition_point(|part| part.stamp_ms <= stamp_ms);
         let newest = match state.parts.back() {
@@ -277,9 +305,8 @@ impl FunctionLog {
 
     /// How long the calls took that are still in the log and ran, by kind, nanoseconds, ascending.
     pub(crate) fn durations_ns(&self) -> [Vec<u64>; 3] {
-        let parts: Vec<Arc<Part>> = self.state().parts.iter().cloned().collect();
         let mut durations = [const { Vec::new() }; 3];
-        for part in parts {
+        for part in &self.state().parts {
             if let Event::Completion(completion) = &part.event
                 && !completion.cached
             {
@@ -321,12 +348,10 @@ mod tests {
             },
             started_ns: 0,
             own: None,
-            lines: vec![line.to_owned()],
-            error: None,
             usage: Usage::default(),
             return_bytes: Some(4),
             cached: false,
-            lost: None,
+            texts: Texts { lines: vec![line.to_owned()], ..Texts::default() }.shared(),
         }
     }
 
@@ -340,10 +365,10 @@ mod tests {
         let (nothing, start) = log.after(0.0);
         assert_eq!((nothing.len(), start), (0, 1_763_787_000_000.0));
         for line in ["a", "b", "c"] {
-            log.completed(completion(&log, line));
+            log.completed(completion(&log, line), 1_763_787_000_000_000_000);
         }
         let (all, newest) = log.after(0.0);
-        assert_eq!(all.len(), 3, "the clock stands still, the stamps do not");
+        assert_eq!(all.len(), 3, "the time stands still, the stamps do not");
         assert!(all.windows(2).all(|pair| pair[0].stamp_ms < pair[1].stamp_ms));
         assert_eq!(log.after(all[1].stamp_ms).0.len(), 1);
         assert_eq!((log.after(newest).0.len(), log.after(newest).1), (0, newest));
@@ -353,23 +378,23 @@ mod tests {
     fn number_and_bytes_are_bounded() {
         let log = log();
         for n in 0..LOGGED_COMPLETIONS_MAX + 5 {
-            log.completed(completion(&log, &n.to_string()));
+            log.completed(completion(&log, &n.to_string()), n as u64);
         }
         assert_eq!(log.after(0.0).0.len(), LOGGED_COMPLETIONS_MAX);
         let long = "x".repeat(1 << 20);
         for _ in 0..100 {
-            log.completed(completion(&log, &long));
+            log.completed(completion(&log, &long), 0);
         }
         let kept = log.after(0.0).0;
-        assert!(kept.iter().map(|part| part.bytes()).sum::<usize>() <= LOGGED_BYTES_MAX);
+        assert!(kept.iter().map(Part::bytes).sum::<usize>() <= LOGGED_BYTES_MAX);
         assert!(kept.len() >= LOGGED_BYTES_MAX / (2 << 20), "the newest stay: {}", kept.len());
         for _ in 0..100 {
             let mut named = completion(&log, "");
             named.called.caller = Caller::User("x".repeat(1 << 20).into());
-            log.completed(named);
+            log.completed(named, 0);
         }
         let kept = log.after(0.0).0;
         assert!(kept.len() <= LOGGED_BYTES_MAX >> 20, "those who called take room too: {}", kept.len());
-        assert_eq!(log.state().bytes, kept.iter().map(|part| part.bytes()).sum::<usize>());
+        assert_eq!(log.state().bytes, kept.iter().map(Part::bytes).sum::<usize>());
     }
 }

@@ -16,6 +16,8 @@ fn float() -> impl Strategy<Value = f64> {
         prop::sample::select(vec![0.0, -0.0, 1.0, -1.0, 0.1, 1e21, 5e-324, f64::MAX, f64::INFINITY, f64::NEG_INFINITY]),
         prop::sample::select(vec![f64::NAN, -f64::NAN, f64::from_bits(0x7ff0_0000_0000_0001)]),
         (-1000i32..1000).prop_map(f64::from),
+        (-2_000_000_000_000_000i64..2_000_000_000_000_000).prop_map(|whole| whole as f64),
+        (-60_000i64..60_000).prop_map(|eighths| eighths as f64 / 8.0),
     ]
 }
 
@@ -71,6 +73,17 @@ proptest! {
         prop_assert_eq!(&read, &value);
         prop_assert_eq!(read.to_json(), json);
         prop_assert_eq!(decode_value::<Value>(value.clone()), Ok(value));
+    }
+
+    /// Whole or not, a float that JSON has is written as the shortest text that reads back as it.
+    ///
+    /// spec: D2
+    #[test]
+    fn floats_are_spelled_one_way(float in float()) {
+        if float.is_finite() && float.to_bits() != (-0.0f64).to_bits() {
+            let expected = serde_json::to_string(&float).unwrap().replace('+', "");
+            prop_assert_eq!(Value::Float64(float).to_json(), expected);
+        }
     }
 
     /// spec: D17, D18

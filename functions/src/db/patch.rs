@@ -22,7 +22,7 @@ pub struct PatchFields {
     /// Their names, and where their values are.
     fields: SmallVec<[(&'static str, Range<usize>); 2]>,
     /// The first field whose value breaks a rule of the wire.
-    invalid: Option<DecodeError>,
+    invalid: Option<Box<DecodeError>>,
 }
 
 impl PatchFields {
@@ -39,7 +39,7 @@ impl PatchFields {
             outgoing::encode(value, open).map(|value| self.insert(name, &value))
         };
         if let Err(error) = set {
-            self.invalid.get_or_insert(error);
+            self.invalid.get_or_insert_with(|| Box::new(error));
         }
     }
 

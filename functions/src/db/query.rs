@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::DerefMut;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -138,10 +139,7 @@ impl<R: Row> Query<R> {
 
     /// The first document, or `None`.
     pub async fn first(mut self) -> Result<Option<R>> {
-        match self.look_up(1).await? {
-            Some(found) => found.into_iter().next().map(R::from_document).transpose(),
-            None => Ok(self.read(1).await?.pop().map(|(_, row)| row)),
-        }
+        Ok(self.few(1).await?.pop().map(|(_, row)| row))
     }
 
     /// The only document, or `None`.
@@ -149,22 +147,15 @@ impl<R: Row> Query<R> {
     /// # Errors
     /// When there are two or more, with the ids of two.
     pub async fn unique(mut self) -> Result<Option<R>> {
-        if let Some(found) = self.look_up(2).await? {
-            return match found.as_slice() {
-                [first, second] => Err(not_unique(&self.plan.table, first.id, second.id)),
-                _ => found.into_iter().next().map(R::from_document).transpose(),
-            };
-        }
-        let table = self.plan.table.clone();
-        let mut found = self.read(2).await?;
+        let mut found = self.few(2).await?;
         match found.as_slice() {
-            [(first, _), (second, _)] => Err(not_unique(&table, *first, *second)),
+            [(first, _), (second, _)] => Err(not_unique(&self.plan.table, *first, *second)),
             _ => Ok(found.pop().map(|(_, row)| row)),
         }
     }
 
     /// The first `n` documents.
-    pub async fn take(self, n: usize) -> Result<Vec<R>> {
+    pub async fn take(mut self, n: usize) -> Result<Vec<R>> {
         Ok(self.read(n).await?.into_iter().map(|(_, row)| row).collect())
     }
 
@@ -178,7 +169,7 @@ impl<R: Row> Query<R> {
         if let Err(error) = self.check() {
             return stream::once(std::future::ready(Err(error))).boxed();
         }
-        let state = (Steps::new(self), VecDeque::new(), STREAM_STEP_FIRST);
+        let state = (Steps::new(Box::new(self)), VecDeque::new(), STREAM_STEP_FIRST);
         stream::try_unfold(state, |(mut steps, mut ready, mut size)| async move {
             while ready.is_empty() {
                 let mut rows = Vec::new();
@@ -263,19 +254,23 @@ impl<R: Row> Query<R> {
         Ok(())
     }
 
-    /// The first `n` documents of a query that keeps whatever it reads, when one step has them: looking something up is
-    /// most of what is read, and needs nothing else.
-    async fn look_up(&mut self, n: usize) -> Result<Option<Documents>> {
-        if self.is_filtered() {
-            return Ok(None);
-        }
+    /// The first `n` documents, which are a few. One step has them when the query keeps whatever it reads: most of what is
+    /// read is looked up so.
+    async fn few(&mut self, n: usize) -> Result<SmallVec<[(DocumentId, R); 1]>> {
         self.check()?;
-        self.run.settled().await;
-        let batch = self.plan.scan(self.run.tx().as_ref(), None, n).await?;
-        Ok((batch.done || batch.documents.len() == n).then_some(batch.documents))
+        if !self.is_filtered() {
+            self.run.settled().await;
+            let Batch { documents, done, .. } = self.plan.scan(self.run.tx().as_ref(), None, n).await?;
+            if done || documents.len() == n {
+                let rows = documents.into_iter().map(|document| Ok((document.id, R::from_document(document)?)));
+                return rows.collect();
+            }
+        }
+        // In a box: those that are looked up would carry its room with them.
+        Ok(Box::pin(self.read(n)).await?.into())
     }
 
-    async fn read(self, n: usize) -> Result<Vec<(DocumentId, R)>> {
+    async fn read(&mut self, n: usize) -> Result<Vec<(DocumentId, R)>> {
         self.check()?;
         let filtered = self.is_filtered();
         let mut steps = Steps::new(self);
@@ -319,15 +314,15 @@ pub(super) fn next_step(missing: usize, before: usize, filtered: bool) -> usize 
     if filtered { missing.max(before.saturating_mul(2)).min(STEP_MAX) } else { missing }
 }
 
-/// A query that is being read.
-struct Steps<R> {
-    query: Query<R>,
+/// A query that is being read: borrowed, or in a box.
+struct Steps<Q> {
+    query: Q,
     after: Option<Arc<[u8]>>,
     done: bool,
 }
 
-impl<R: Row> Steps<R> {
-    fn new(query: Query<R>) -> Self {
+impl<R: Row, Q: DerefMut<Target = Query<R>>> Steps<Q> {
+    fn new(query: Q) -> Self {
         Steps { query, after: None, done: false }
     }
 

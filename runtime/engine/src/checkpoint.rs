@@ -16,7 +16,7 @@ use crate::commit::IndexId;
 use crate::engine::{Shared, Wakes};
 use crate::environment;
 use crate::key::Key;
-use crate::memory::IdKey;
+use crate::memory::{IdKey, Place, TableSpace};
 use crate::storage::{BaseWrites, Checkpoint, StorageError};
 
 /// How old a snapshot may be while commits wait for the base, which no snapshot may hold back for long then.
@@ -24,20 +24,23 @@ use crate::storage::{BaseWrites, Checkpoint, StorageError};
 /// Source: ours; longer than nearly all functions run, and no pause that clients give up in.
 const AGE_WHILE_COMMITS_WAIT: Duration = Duration::from_secs(1);
 
+/// Slots that are settled while others wait.
+const SETTLED_TOGETHER_MAX: usize = 1_024;
+
 /// Dirty keys of a table on their way to the base.
 struct Taken {
     table: Arc<Table>,
-    documents: Vec<IdKey>,
+    documents: Vec<(IdKey, Place)>,
     /// By index, in the order of the table's.
-    entries: Vec<(u32, Vec<Key>)>,
+    entries: Vec<(u32, Vec<(Key, Place)>)>,
 }
 
 impl Taken {
     /// In the order of the base: what is written together then lies together, on few pages. In the order in which the
     /// keys were written, nearly every row would rewrite a page of its own.
     fn sort(&mut self) {
-        self.documents.sort_unstable();
-        self.entries.iter_mut().for_each(|(_, keys)| keys.sort_unstable());
+        self.documents.sort_unstable_by_key(|(id, _)| *id);
+        self.entries.iter_mut().for_each(|(_, keys)| keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b)));
     }
 }
 
@@ -83,13 +86,15 @@ pub(crate) async fn checkpoint(shared: &Shared) -> Result<(), StorageError> {
     // Also after a failure: then all of it is as dirty as before.
     let base = shared.base();
     for Taken { table, documents, entries } in taken {
-        let horizon = shared.snapshots.horizon();
-        let mut space = table.memory.write();
-        space.documents.settle(documents, base, horizon);
+        settle(&table, documents, |space, some| {
+            space.documents.settle(some, base, shared.snapshots.horizon());
+        });
         for (index, keys) in entries {
-            if let Some(index) = space.index_mut(index) {
-                index.entries.settle(keys, base, horizon);
-            }
+            settle(&table, keys, |space, some| {
+                if let Some(index) = space.index_mut(index) {
+                    index.entries.settle(some, base, shared.snapshots.horizon());
+                }
+            });
         }
     }
     if let Ok(groups) = &moved {
@@ -97,6 +102,15 @@ pub(crate) async fn checkpoint(shared: &Shared) -> Result<(), StorageError> {
         shared.evict(shared.memory_budget(), usize::MAX);
     }
     moved.map(|_| ())
+}
+
+/// Settles some slots at a time, so that those who read and commit get their turn in between.
+fn settle<T>(table: &Table, taken: Vec<T>, settle_some: impl Fn(&mut TableSpace, Vec<T>)) {
+    let mut taken = taken.into_iter();
+    while taken.len() > 0 {
+        let some = taken.by_ref().take(SETTLED_TOGETHER_MAX).collect();
+        settle_some(&mut table.memory.write(), some);
+    }
 }
 
 fn take(table: &Arc<Table>) -> Taken {
@@ -145,12 +159,12 @@ async fn move_to_base(
     Ok(settled)
 }
 
-fn document_writes(table: &Table, ids: &[IdKey], base: Timestamp, to: Timestamp) -> BaseWrites {
+fn document_writes(table: &Table, documents: &[(IdKey, Place)], base: Timestamp, to: Timestamp) -> BaseWrites {
     let mut writes = BaseWrites::default();
     let space = table.memory.read();
-    for key in ids {
-        let id = DocumentId { table: table.number, internal: key.id() };
-        match space.documents.newest_between(key, base, to) {
+    for document in documents {
+        let id = DocumentId { table: table.number, internal: document.0.id() };
+        match space.documents.newest_between(document, base, to) {
             None => {}
             Some(version) => match &version.value {
                 Some(stored) => writes.documents.push((id, stored.json.clone())),
@@ -164,7 +178,7 @@ fn document_writes(table: &Table, ids: &[IdKey], base: Timestamp, to: Timestamp)
 fn entry_writes(
     table: &Table,
     index: u32,
-    keys: &[Key],
+    keys: &[(Key, Place)],
     base: Timestamp,
     to: Timestamp,
 ) -> Result<BaseWrites, StorageError> {
@@ -174,7 +188,7 @@ fn entry_writes(
     let index = IndexId { table: table.number, index };
     for key in keys {
         let Some(version) = entries.newest_between(key, base, to) else { continue };
-        let key = base_key::to_base(table.number, key.shared());
+        let key = base_key::to_base(table.number, key.0.shared());
         let key = key.ok_or_else(|| StorageError::Corrupt { what: "an index key ends with no id".to_owned() })?;
         match version.value {
             Some(_) => writes.entries.push((index, key)),

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use syncline_schema::{DocumentId, TableNumber, Timestamp};
+
+use crate::memory::near;
 
 /// An index of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,19 +79,31 @@ pub enum Change {
     Request(RequestKey),
 }
 
+/// What a commit changed; mostly a handful.
+pub type Changes = SmallVec<[Change; 3]>;
+
 /// A commit.
 #[derive(Clone, Debug)]
 pub struct Commit {
     /// When. Every commit has its own.
     pub ts: Timestamp,
     /// What it changed.
-    pub changes: Vec<Change>,
+    pub changes: Changes,
 }
 
 impl Commit {
     /// About how much memory it takes, keys not counted: documents share them.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Commit>() + self.changes.len() * (size_of::<Change>() + 32)
+    }
+
+    /// Asks for what is looked at when it is let go of, once the commit itself is near: the counters of its keys.
+    pub(crate) fn ask_for_end(&self) {
+        for change in &self.changes {
+            if let Change::Document { new: Some(keys), .. } = change {
+                near::ask_before(&**keys);
+            }
+        }
     }
 }
 

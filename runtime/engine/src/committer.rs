@@ -8,13 +8,14 @@ use std::sync::{Arc, PoisonError};
 use smallvec::SmallVec;
 use syncline_schema::Timestamp;
 
-use crate::commit::{Change, Commit, IndexId, Outcome, RequestKey};
+use crate::commit::{Change, Changes, Commit, IndexId, Outcome, RequestKey};
 use crate::engine::Shared;
 use crate::error::{CommitError, Conflict};
+use crate::memory::near;
 use crate::record::{BatchBytes, CommitBytes, Step};
 use crate::transaction::{Transaction, TxState};
 use crate::turn::{Turn, TurnId};
-use crate::writes::Write;
+use crate::writes::Writes;
 
 /// So many newer commits are checked while others wait; more are checked before.
 const CHECKED_IN_TURN_MAX: usize = 64;
@@ -23,6 +24,9 @@ const CHECKED_IN_TURN_MAX: usize = 64;
 /// runs again otherwise. Some milliseconds of a busy server, and little beside a processor's cache, which they pass
 /// through.
 const RECENT_KEPT_BYTES: usize = 1 << 16;
+
+/// So many of them are freed at a time, at most.
+const FREED_TOGETHER_MAX: usize = 32;
 
 /// A commit that was made, or a transaction that needed none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,15 +106,19 @@ impl CommitState {
         self.recent.push_back(Arc::new(commit));
     }
 
-    /// Lets go of commits at or below the horizon beyond a number of bytes. They are returned, to be freed elsewhere.
-    fn trim(&mut self, horizon: Timestamp) -> SmallVec<[Arc<Commit>; 4]> {
-        let mut gone = SmallVec::new();
-        while self.recent_bytes > RECENT_KEPT_BYTES
+    /// Lets go of commits at or below the horizon beyond a number of bytes, some at a time.
+    fn trim(&mut self, horizon: Timestamp) -> Gone {
+        let mut gone = Gone::default();
+        if self.recent_bytes <= RECENT_KEPT_BYTES {
+            return gone;
+        }
+        while self.recent_bytes > RECENT_KEPT_BYTES - RECENT_KEPT_BYTES / 8
+            && gone.0.len() < FREED_TOGETHER_MAX
             && let Some(commit) = self.recent.pop_front_if(|commit| commit.ts <= horizon)
         {
             self.recent_bytes -= commit.bytes();
             self.recent_from = commit.ts;
-            gone.push(commit);
+            gone.0.push(commit);
         }
         gone
     }
@@ -130,40 +138,57 @@ impl CommitState {
     }
 }
 
+/// Commits that nobody needs any more.
+#[derive(Default)]
+struct Gone(Vec<Arc<Commit>>);
+
+impl Gone {
+    /// Frees them. Not under a lock: they are long out of the processor's sight, so what they need is asked for together.
+    fn free(self) {
+        for commit in &self.0 {
+            near::ask_before(&**commit);
+            near::ask_for(&**commit);
+        }
+        self.0.iter().for_each(|commit| commit.ask_for_end());
+    }
+}
+
 /// A commit but for its timestamp.
-struct Prepared<'a> {
-    writes: SmallVec<[&'a Write; 4]>,
+struct Prepared {
+    /// Their positions among the transaction's.
+    writes: SmallVec<[usize; 4]>,
     tables: Vec<Arc<crate::catalog::Table>>,
     outcome: Option<(RequestKey, Outcome)>,
-    changes: Vec<Change>,
+    changes: Changes,
     bytes: CommitBytes,
 }
 
-impl<'a> Prepared<'a> {
-    fn of(state: &'a TxState, outcome: Option<(RequestKey, Outcome)>) -> Self {
-        let writes: SmallVec<[&Write; 4]> = state.writes.iter().filter(|write| write.changes()).collect();
+impl Prepared {
+    fn of(state: &TxState, outcome: Option<(RequestKey, Outcome)>) -> Self {
+        let changing = state.writes.iter().enumerate().filter(|(_, write)| write.changes());
+        let writes: SmallVec<[usize; 4]> = changing.map(|(position, _)| position).collect();
         let used = |table: &&Arc<crate::catalog::Table>| {
             state.created_tables.contains(&table.number)
-                || writes.iter().any(|write| write.table.number == table.number)
+                || writes.iter().any(|write| state.writes.at(*write).table.number == table.number)
         };
         let tables: Vec<_> = state.new_tables.iter().filter(used).cloned().collect();
         let mut prepared = Prepared {
-            changes: Vec::with_capacity(writes.len() + tables.len() + usize::from(outcome.is_some())),
+            changes: Changes::with_capacity(writes.len() + tables.len() + usize::from(outcome.is_some())),
             writes,
             tables,
             outcome,
             bytes: CommitBytes::default(),
         };
-        prepared.describe();
+        prepared.describe(&state.writes);
         prepared
     }
 
-    fn describe(&mut self) {
+    fn describe(&mut self, writes: &Writes) {
         for table in &self.tables {
             self.bytes.push(&Step::Table { number: table.number, name: &table.name });
             self.changes.push(Change::System { index: IndexId::TABLE_NAMES, key: table.name.as_bytes().into() });
         }
-        for write in &self.writes {
+        for write in self.writes.iter().map(|write| writes.at(*write)) {
             let keys = |stored: &Option<crate::memory::Stored>| stored.as_ref().and_then(|stored| stored.keys.clone());
             let (old, new) = (keys(&write.old), keys(&write.new));
             let mut removed_keys = Vec::new();
@@ -194,7 +219,7 @@ impl Shared {
         tx: &Transaction,
         outcome: Option<(RequestKey, Outcome)>,
     ) -> Result<Committed, CommitError> {
-        let state = tx.state();
+        let mut state = tx.state();
         let mut prepared = Prepared::of(&state, outcome);
         if prepared.changes.is_empty() {
             let undone = self.commits().undone(tx.snapshot(), tx.generation());
@@ -209,7 +234,7 @@ impl Shared {
                 commits.recent.range(first_new..).try_for_each(|newer| self.check(&state, newer))?;
                 let wrote = !prepared.writes.is_empty() || !prepared.tables.is_empty();
                 let ts = self.stamp(&commits);
-                self.apply(&mut prepared, ts);
+                self.apply(&mut prepared, &mut state.writes, ts);
                 self.publish(commits, Commit { ts, changes: prepared.changes }, &prepared.bytes);
                 return Ok(Committed { ts, wrote });
             }
@@ -301,8 +326,8 @@ impl Shared {
         Timestamp(self.ports.clock.wall_ns().max(commits.last.0 + 1))
     }
 
-    /// Puts a commit into memory. Nobody sees it before [`Shared::publish`].
-    fn apply(&self, prepared: &mut Prepared<'_>, ts: Timestamp) {
+    /// Puts a commit into memory, where nobody sees it before [`Shared::publish`]. What documents will be goes there.
+    fn apply(&self, prepared: &mut Prepared, writes: &mut Writes, ts: Timestamp) {
         if !prepared.tables.is_empty() {
             let mut catalog = (*self.catalog()).clone();
             for table in &prepared.tables {
@@ -313,12 +338,13 @@ impl Shared {
         }
         let horizon = self.snapshots.horizon();
         for write in &prepared.writes {
+            let write = writes.at_mut(*write);
             let mut space = write.table.memory.write();
             let document = (write.id.internal, write.place);
-            space.apply(document, write.old.as_ref(), write.new.clone(), ts, horizon);
+            space.apply(document, write.old.as_ref(), write.new.take(), ts, horizon);
         }
         if let Some((key, outcome)) = prepared.outcome.take() {
-            self.outcomes.insert(key, Outcome { ts, ..outcome });
+            self.outcomes.insert(key, &Outcome { ts, ..outcome });
         }
     }
 
@@ -336,7 +362,7 @@ impl Shared {
         let gone = commits.trim(self.snapshots.horizon());
         let (is_first, is_enough) = (commits.n_pending == 1, self.is_enough(&commits));
         drop(commits);
-        drop(gone);
+        gone.free();
         if is_first {
             self.wakes.log.notify_one();
         }

@@ -36,6 +36,11 @@ impl Key {
         Key { prefix: prefix(&bytes), bytes }
     }
 
+    /// The least of all keys: none.
+    pub fn least() -> Self {
+        Key::new(Arc::default())
+    }
+
     pub fn shared(&self) -> &Arc<[u8]> {
         &self.bytes
     }
@@ -81,7 +86,7 @@ impl KeyLike for Probe<'_> {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
+        self.prefix == other.prefix && self.bytes == other.bytes
     }
 }
 

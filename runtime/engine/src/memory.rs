@@ -6,7 +6,7 @@
 mod beneath;
 mod keyspace;
 mod leaves;
-mod near;
+pub(crate) mod near;
 mod residency;
 mod slots;
 mod walk;
@@ -64,6 +64,14 @@ impl Weigh for Stored {
         // Allocators have blocks of some sizes only: a text takes an eighth more than it has, and its counters.
         let text = self.json.len() + self.json.len() / 8 + 2 * size_of::<usize>();
         text + self.keys.as_ref().map_or(0, |keys| keys.len() * size_of::<(u32, Arc<[u8]>)>())
+    }
+
+    /// Their counters, which lie before what they count.
+    fn ask_for_end(&self) {
+        near::ask_before(&*self.json);
+        if let Some(keys) = &self.keys {
+            near::ask_before(&**keys);
+        }
     }
 }
 
@@ -136,8 +144,9 @@ impl TableSpace {
         horizon: Timestamp,
     ) {
         let old_keys = old.and_then(|old| old.keys.as_ref());
-        let new_keys = new.as_ref().and_then(|new| new.keys.as_ref()).cloned();
-        let same = matches!((old_keys, &new_keys), (Some(old), Some(new)) if Arc::ptr_eq(old, new));
+        let new_keys = new.as_ref().and_then(|new| new.keys.as_ref());
+        let same = matches!((old_keys, new_keys), (Some(old), Some(new)) if Arc::ptr_eq(old, new));
+        let moved_to = new_keys.filter(|_| !same).cloned();
         let place = self.documents.push(&id.into(), place, Version { ts, value: new }, || old.cloned(), horizon);
         if same {
             return;
@@ -145,7 +154,7 @@ impl TableSpace {
         let entry = Entry { id, place };
         for (position, index) in self.indexes.iter_mut().enumerate() {
             let old_key = old_keys.map(|keys| &keys[position].1);
-            let new_key = new_keys.as_ref().map(|keys| &keys[position].1);
+            let new_key = moved_to.as_ref().map(|keys| &keys[position].1);
             if old_key == new_key {
                 continue;
             }

@@ -3,14 +3,16 @@
 //! Every mutation of a session looks its own key up, and nearly always it is not there. To know that without asking
 //! the base, the greatest request number of each session that the base holds is remembered: numbers rise in a session.
 
+mod recent;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use syncline_schema::Timestamp;
 
 use crate::commit::{Outcome, RequestKey};
-use crate::record::put_group_outcome;
 use crate::storage::OutcomeGroup;
+use recent::Recent;
 
 /// Sessions remembered without a recent outcome, a number: 10 MB of them. More are asked for again.
 const IDLE_SESSIONS_MAX: usize = 100_000;
@@ -36,37 +38,6 @@ struct Session {
 impl Session {
     fn new(in_base: InBase) -> Self {
         Session { in_base, recent: Recent::default() }
-    }
-}
-
-/// Outcomes by request, in order: numbers rise in a session, so nearly all come in at the end.
-#[derive(Debug, Default)]
-struct Recent(Vec<(u64, Outcome)>);
-
-impl Recent {
-    /// Where a request is, or where it would be.
-    fn place(&self, request: u64) -> Result<usize, usize> {
-        match self.0.last() {
-            Some((last, _)) if *last >= request => self.0.binary_search_by_key(&request, |(known, _)| *known),
-            _ => Err(self.0.len()),
-        }
-    }
-
-    fn get(&self, request: u64) -> Option<&Outcome> {
-        self.place(request).ok().map(|place| &self.0[place].1)
-    }
-
-    fn insert(&mut self, request: u64, outcome: Outcome) {
-        match self.place(request) {
-            Ok(place) => self.0[place].1 = outcome,
-            Err(place) => self.0.insert(place, (request, outcome)),
-        }
-    }
-
-    fn remove(&mut self, request: u64) {
-        if let Ok(place) = self.place(request) {
-            self.0.remove(place);
-        }
     }
 }
 
@@ -115,7 +86,7 @@ impl Outcomes {
         let in_base = match state.sessions.get(&number(&key.session)) {
             None => state.unlisted,
             Some(session) => match session.recent.get(key.request) {
-                Some(outcome) if outcome.ts <= snapshot => return Lookup::Found(outcome.clone()),
+                Some(outcome) if outcome.ts <= snapshot => return Lookup::Found(outcome),
                 Some(_) | None => session.in_base,
             },
         };
@@ -139,7 +110,7 @@ impl Outcomes {
     }
 
     /// Adds the outcome of a commit.
-    pub fn insert(&self, key: RequestKey, outcome: Outcome) {
+    pub fn insert(&self, key: RequestKey, outcome: &Outcome) {
         let mut state = self.state();
         let in_base = state.unlisted;
         let session = state.sessions.entry(number(&key.session)).or_insert(Session::new(in_base));
@@ -156,28 +127,12 @@ impl Outcomes {
     /// The outcomes up to a timestamp, one group a session: so that a busy session costs the base one row a checkpoint.
     pub fn groups(&self, to: Timestamp) -> Vec<OutcomeGroup> {
         let state = self.state();
-        let mut groups = Vec::new();
-        for (session, Session { recent, .. }) in &state.sessions {
-            let mut group = OutcomeGroup {
-                session: session.to_be_bytes(),
-                first: 0,
-                last: 0,
-                ts: Timestamp::ZERO,
-                bytes: Vec::new(),
-            };
-            for (request, outcome) in recent.0.iter().filter(|(_, outcome)| outcome.ts <= to) {
-                if group.bytes.is_empty() {
-                    group.first = *request;
-                }
-                group.last = *request;
-                group.ts = group.ts.max(outcome.ts);
-                put_group_outcome(&mut group.bytes, *request, outcome);
-            }
-            if !group.bytes.is_empty() {
-                groups.push(group);
-            }
-        }
-        groups
+        let moved = state.sessions.iter().filter_map(|(session, known)| {
+            let block = known.recent.up_to(to)?;
+            let (first, last) = block.requests.into_inner();
+            Some(OutcomeGroup { session: session.to_be_bytes(), first, last, ts: block.newest, bytes: block.bytes })
+        });
+        moved.collect()
     }
 
     /// The base holds the outcomes up to `to` now, which came in groups: session and greatest request of each.
@@ -185,8 +140,7 @@ impl Outcomes {
         let mut state = self.state();
         for (id, last) in groups {
             let Some(session) = state.sessions.get_mut(&number(id)) else { continue };
-            session.recent.0.retain(|(_, outcome)| outcome.ts > to);
-            session.recent.0.shrink_to_fit();
+            session.recent.forget(to);
             session.in_base = match session.in_base {
                 InBase::Unknown => InBase::AtLeast(*last),
                 InBase::AtLeast(least) => InBase::AtLeast(least.max(*last)),
@@ -196,9 +150,9 @@ impl Outcomes {
         }
         if !groups.is_empty() {
             // Sessions that are not listed may be in the base: those that were dropped below.
-            let n_idle = state.sessions.values().filter(|session| session.recent.0.is_empty()).count();
+            let n_idle = state.sessions.values().filter(|session| session.recent.is_empty()).count();
             if n_idle > IDLE_SESSIONS_MAX {
-                state.sessions.retain(|_, session| !session.recent.0.is_empty());
+                state.sessions.retain(|_, session| !session.recent.is_empty());
                 state.unlisted = InBase::Unknown;
             }
         }

@@ -264,6 +264,7 @@ impl ReadSet {
 mod tests {
     use super::*;
     use crate::commit::DocumentKeys;
+    use smallvec::smallvec;
     use syncline_schema::{InternalId, Timestamp};
 
     const TABLE: TableNumber = TableNumber(10_001);
@@ -275,7 +276,7 @@ mod tests {
 
     fn inserted(n: u8, key: u8) -> Commit {
         let keys: DocumentKeys = Arc::from([(1, Arc::from([0])), (2, Arc::from([key]))]);
-        Commit { ts: Timestamp(1), changes: vec![Change::Document { id: id(n), old: None, new: Some(keys) }] }
+        Commit { ts: Timestamp(1), changes: smallvec![Change::Document { id: id(n), old: None, new: Some(keys) }] }
     }
 
     fn range(from: u8, to: u8) -> KeyRange {
@@ -307,7 +308,7 @@ mod tests {
         let changed = |n, key| {
             let keys: DocumentKeys = Arc::from([(1, Arc::from([0])), (2, Arc::from([key]))]);
             let change = Change::Document { id: id(n), old: Some(keys.clone()), new: Some(keys) };
-            Commit { ts: Timestamp(1), changes: vec![change] }
+            Commit { ts: Timestamp(1), changes: smallvec![change] }
         };
         for n_more in [0, LINEAR_MAX as u8 - 1, LINEAR_MAX as u8] {
             let mut reads = Reads::default();
@@ -345,7 +346,7 @@ mod tests {
         let mut reads = Reads::default();
         reads.request(key(1));
         reads.name(IndexId::ENVIRONMENT_VARIABLES, "URL");
-        let touched = |change| reads.touched(&Commit { ts: Timestamp(1), changes: vec![change] }).is_some();
+        let touched = |change| reads.touched(&Commit { ts: Timestamp(1), changes: smallvec![change] }).is_some();
         assert!(touched(Change::Request(key(1))) && !touched(Change::Request(key(2))));
         let name = |index, name: &str| Change::System { index, key: name.as_bytes().into() };
         assert!(touched(name(IndexId::ENVIRONMENT_VARIABLES, "URL")));

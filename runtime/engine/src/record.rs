@@ -111,10 +111,11 @@ impl Default for BatchBytes {
 }
 
 impl BatchBytes {
-    /// An empty one with room for as much as this has: batches under the same load are about as long, and growing
-    /// copies all of it several times.
+    /// An empty one with room for as much as this has, or half of what others had before it: batches under the same load
+    /// are about as long, and growing copies all of it several times.
     pub fn next(&self) -> Self {
-        let mut bytes = Vec::with_capacity(self.0.len().min(ROOM_MAX));
+        let room = self.0.len().max(self.0.capacity() / 2);
+        let mut bytes = Vec::with_capacity(room.min(ROOM_MAX));
         bytes.resize(BATCH_HEAD, 0);
         BatchBytes(bytes)
     }
@@ -193,12 +194,26 @@ pub(crate) fn put_group_outcome(out: &mut Vec<u8>, request: u64, outcome: &Outco
     put_outcome(out, &outcome.value, outcome.log_lines.iter().map(String::as_str));
 }
 
+/// The outcomes of a group, each with its request; an error, and nothing behind it, where the group is damaged.
+pub(crate) fn read_group(group: &[u8]) -> impl Iterator<Item = Result<(u64, Outcome), StorageError>> {
+    let mut reader = Reader(group);
+    std::iter::from_fn(move || {
+        if reader.0.is_empty() {
+            return None;
+        }
+        let read = reader.group_outcome();
+        if read.is_none() {
+            reader = Reader(&[]);
+        }
+        let damaged = || StorageError::Corrupt { what: "a group of request outcomes is damaged".to_owned() };
+        Some(read.ok_or_else(damaged))
+    })
+}
+
 /// The outcome of a request in a group. `None` inside when it is not there; an error when the group is damaged.
 pub(crate) fn find_in_group(group: &[u8], request: u64) -> Result<Option<Outcome>, StorageError> {
-    let mut reader = Reader(group);
-    while !reader.0.is_empty() {
-        let damaged = || StorageError::Corrupt { what: "a group of request outcomes is damaged".to_owned() };
-        let (found, outcome) = reader.group_outcome().ok_or_else(damaged)?;
+    for read in read_group(group) {
+        let (found, outcome) = read?;
         if found == request {
             return Ok(Some(outcome));
         }

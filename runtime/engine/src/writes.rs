@@ -75,6 +75,16 @@ impl Writes {
         }
     }
 
+    /// One by its place among [all](Writes::iter).
+    pub fn at(&self, position: usize) -> &Write {
+        &self.list[position]
+    }
+
+    /// The same, to be changed.
+    pub fn at_mut(&mut self, position: usize) -> &mut Write {
+        &mut self.list[position]
+    }
+
     /// A document, if it was written.
     pub fn get(&self, id: &DocumentId) -> Option<&Write> {
         self.position(id).map(|position| &self.list[position])
@@ -101,7 +111,9 @@ impl Writes {
             Some(position) => {
                 self.unlist_keys(position);
                 let before = std::mem::replace(&mut self.list[position].new, new);
-                self.save(position, before);
+                if !self.marks.is_empty() {
+                    self.saved.push(Saved { position, new: before });
+                }
                 self.list_keys(position);
             }
             None => {
@@ -110,7 +122,9 @@ impl Writes {
                     // Most transactions write one or two.
                     self.list.reserve_exact(2);
                 }
-                self.save(position, old.clone());
+                if !self.marks.is_empty() {
+                    self.saved.push(Saved { position, new: old.clone() });
+                }
                 self.list.push(Write { id, table: table.clone(), place, old, new });
                 if self.list.len() == LINEAR_MAX + 1 {
                     (0..self.list.len()).for_each(|position| self.list_keys(position));
@@ -120,12 +134,6 @@ impl Writes {
                     self.list_keys(position);
                 }
             }
-        }
-    }
-
-    fn save(&mut self, position: usize, new: Option<Stored>) {
-        if !self.marks.is_empty() {
-            self.saved.push(Saved { position, new });
         }
     }
 

@@ -24,7 +24,7 @@ impl Executor {
         let execution = self.inner.log.begin();
         let started_ns = self.inner.ports.clock.wall_ns();
         let caller = ActionCaller { executor: self.clone(), execution, outer: call.clone() };
-        let (log, called) = (self.inner.log.clone(), call.called(FunctionKind::Action, execution));
+        let (log, called) = (self.inner.log.clone(), call.called(&call.path, FunctionKind::Action, execution));
         let run = Run::new(RunInputs {
             tx: None,
             caller: Some(Arc::new(caller)),

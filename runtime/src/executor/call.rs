@@ -42,10 +42,10 @@ impl Call {
         matches!(self.origin, Origin::Action(_)) || self.identity.is_admin()
     }
 
-    /// What the log tells of the call itself.
-    pub(super) fn called(&self, kind: FunctionKind, execution: ExecutionId) -> Called {
+    /// What the log tells of the call itself. `path` is the function's own, where there is one: a call's goes with it.
+    pub(super) fn called(&self, path: &Arc<str>, kind: FunctionKind, execution: ExecutionId) -> Called {
         Called {
-            path: self.path.clone(),
+            path: path.clone(),
             kind,
             request: Some(self.request),
             execution,

@@ -1,6 +1,5 @@
 //! Finding the function that a call names.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use syncline_functions::registry::{Function, FunctionError, Registry, Visibility};
@@ -12,6 +11,8 @@ use crate::system;
 /// A function that was found: what to run.
 pub(super) struct Found {
     pub(super) path: Arc<FunctionPath>,
+    /// The path as people write it.
+    pub(super) name: Arc<str>,
     pub(super) function: Function,
     pub(super) owner: Owner,
 }
@@ -33,27 +34,44 @@ impl Owner {
 /// All functions by every spelling that clients use, so that a call parses no path: `m:f`, `m.js:f`, and for a default
 /// export `m` and `m.js`.
 ///
-/// In order, not by hash: the paths are few, and to compare some takes less than to hash one.
-pub(super) struct Functions(BTreeMap<String, Arc<Found>>);
+/// By their lengths, and those as long as each other in order: then hardly any has to be compared.
+#[derive(Default)]
+pub(super) struct Functions(Vec<Vec<(String, Arc<Found>)>>);
 
 impl Functions {
     pub(super) fn new(application: &Registry, system: &Registry) -> Self {
-        let mut by_spelling = BTreeMap::new();
+        let mut functions = Functions::default();
         for (registry, whose) in [(application, Owner::Application), (system, Owner::Server)] {
             for function in registry.iter().filter(|function| Owner::of(&function.path) == whose) {
-                let path = Arc::new(function.path.clone());
-                let found = Arc::new(Found { path, function: function.clone(), owner: whose });
+                let (path, name) = (Arc::new(function.path.clone()), function.path.short().into());
+                let found = Arc::new(Found { path, name, function: function.clone(), owner: whose });
                 for spelling in [function.path.short(), function.path.canonical()] {
-                    by_spelling.insert(spelling, found.clone());
+                    functions.insert(spelling, found.clone());
                 }
             }
         }
-        Functions(by_spelling)
+        functions
+    }
+
+    fn insert(&mut self, spelling: String, found: Arc<Found>) {
+        if self.0.len() <= spelling.len() {
+            self.0.resize_with(spelling.len() + 1, Vec::new);
+        }
+        let as_long = &mut self.0[spelling.len()];
+        if let Err(place) = as_long.binary_search_by(|(known, _)| known.cmp(&spelling)) {
+            as_long.insert(place, (spelling, found));
+        }
+    }
+
+    fn get(&self, spelled: &str) -> Option<&Found> {
+        let as_long = self.0.get(spelled.len())?;
+        let place = as_long.binary_search_by(|(known, _)| known.as_str().cmp(spelled)).ok()?;
+        Some(&as_long[place].1)
     }
 
     /// Whether a path could be that of a function; one that is need not be parsed.
     pub(super) fn check_path(&self, spelled: &str) -> Result<(), PathError> {
-        if self.0.contains_key(spelled) { Ok(()) } else { FunctionPath::parse(spelled).map(drop) }
+        if self.get(spelled).is_some() { Ok(()) } else { FunctionPath::parse(spelled).map(drop) }
     }
 
     /// The function at a path as a caller spelled it, if the caller may see it: internal ones only who may call those of
@@ -64,11 +82,11 @@ impl Functions {
         may_call_internal: impl Fn(Owner) -> bool,
     ) -> Result<&Found, FunctionError> {
         let seen = |owner| if may_call_internal(owner) { errors::Seen::All } else { errors::Seen::Public };
-        let found = match self.0.get(spelled) {
+        let found = match self.get(spelled) {
             Some(found) => found,
             None => {
                 let path = FunctionPath::parse(spelled).map_err(|cause| errors::bad_path(spelled, &cause))?;
-                let found = self.0.get(&path.short());
+                let found = self.get(&path.short());
                 found.ok_or_else(|| errors::not_found(&path, seen(Owner::of(&path))))?
             }
         };

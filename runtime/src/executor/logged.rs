@@ -5,18 +5,20 @@ use std::sync::Arc;
 use syncline_engine::{Conflict, Transaction};
 use syncline_functions::registry::{FunctionError, FunctionKind};
 use syncline_functions::tx::{Tx, Usage};
+use syncline_schema::Timestamp;
 
 use super::guard::Ended;
 use super::{Call, Executor, Found, Owner, Ran};
-use crate::function_log::{Called, Completion, ExecutionId, Lost, Origin};
+use crate::function_log::{Called, Completion, ExecutionId, Lost, Origin, Texts};
 use crate::identity::Identity;
 use crate::system;
 
 impl Executor {
-    /// A query or a mutation has ended.
-    pub(super) fn log_ran(&self, call: &Call, found: &Found, ran: &Ran, tx: &Transaction) {
+    /// A query or a mutation has ended; a commit that it made tells when.
+    pub(super) fn log_ran(&self, call: &Call, found: &Found, ran: &Ran, tx: &Transaction, commit: Option<Timestamp>) {
         if found.owner == Owner::Application {
-            self.inner.log.completed(completion(call, found.function.kind, ran, tx));
+            let ended_ns = commit.map_or_else(|| self.inner.ports.clock.wall_ns(), |commit| commit.0);
+            self.inner.log.completed(completion(call, found, ran, tx), ended_ns);
         }
     }
 
@@ -38,8 +40,9 @@ impl Executor {
             document: conflict.document.map(|id| id.to_string().into()),
             attempt,
         };
-        let ended = completion(call, FunctionKind::Mutation, ran, tx);
-        self.inner.log.completed(Completion { lost: Some(lost), ..ended });
+        let mut ended = completion(call, found, ran, tx);
+        ended.texts = Texts { lost: Some(lost), ..Texts::of(&ran.report.log_lines, None) }.shared();
+        self.inner.log.completed(ended, self.inner.ports.clock.wall_ns());
     }
 
     /// A call was not run at all.
@@ -47,18 +50,17 @@ impl Executor {
         if call.path.starts_with(system::PREFIX) {
             return;
         }
-        let log = &self.inner.log;
-        log.completed(Completion {
-            called: call.called(kind, log.begin()),
-            started_ns: self.inner.ports.clock.wall_ns(),
-            lines: Vec::new(),
+        let (log, now_ns) = (&self.inner.log, self.inner.ports.clock.wall_ns());
+        let refused = Completion {
+            called: call.called(&call.path, kind, log.begin()),
+            started_ns: now_ns,
             own: None,
-            error: Some(text_of(error)),
             usage: Usage::default(),
             return_bytes: None,
             cached: false,
-            lost: None,
-        });
+            texts: Texts::of(&[], Some(error)).shared(),
+        };
+        log.completed(refused, now_ns);
     }
 
     /// A query was answered with a result that was known already, or that somebody else waits for.
@@ -66,8 +68,8 @@ impl Executor {
         if path.starts_with(system::PREFIX) {
             return;
         }
-        let log = &self.inner.log;
-        log.completed(Completion {
+        let (log, now_ns) = (&self.inner.log, self.inner.ports.clock.wall_ns());
+        let shared = Completion {
             called: Called {
                 path: path.clone(),
                 kind: FunctionKind::Query,
@@ -76,15 +78,14 @@ impl Executor {
                 origin: Origin::Socket,
                 caller: identity.into(),
             },
-            started_ns: self.inner.ports.clock.wall_ns(),
-            lines: Vec::new(),
+            started_ns: now_ns,
             own: None,
-            error: None,
             usage: Usage::default(),
             return_bytes: None,
             cached: true,
-            lost: None,
-        });
+            texts: None,
+        };
+        log.completed(shared, now_ns);
     }
 
     /// An action has ended; its lines are in the log already.
@@ -95,35 +96,35 @@ impl Executor {
         started_ns: u64,
         Ended { value, own }: &Ended,
     ) {
-        self.inner.log.completed(Completion {
-            called: call.called(FunctionKind::Action, execution),
+        let ended = Completion {
+            called: call.called(&call.path, FunctionKind::Action, execution),
             started_ns,
-            lines: Vec::new(),
             own: Some(*own),
-            error: value.as_ref().err().map(text_of),
             usage: Usage::default(),
             return_bytes: value.as_ref().ok().map(String::len),
             cached: false,
-            lost: None,
-        });
+            texts: Texts::of(&[], value.as_ref().err()).shared(),
+        };
+        self.inner.log.completed(ended, self.inner.ports.clock.wall_ns());
     }
 }
 
-fn completion(call: &Call, kind: FunctionKind, ran: &Ran, tx: &Transaction) -> Completion {
+fn completion(call: &Call, found: &Found, ran: &Ran, tx: &Transaction) -> Completion {
     Completion {
-        called: call.called(kind, ran.execution),
+        called: call.called(&found.name, found.function.kind, ran.execution),
         started_ns: ran.started_ns,
-        lines: ran.report.log_lines.clone(),
         own: Some(ran.own),
-        error: ran.value.as_ref().err().map(text_of),
         usage: tx.usage(),
         return_bytes: ran.value.as_ref().ok().map(String::len),
         cached: false,
-        lost: None,
+        texts: Texts::of(&ran.report.log_lines, ran.value.as_ref().err()).shared(),
     }
 }
 
-/// The log is for administrators: nothing is redacted.
-fn text_of(error: &FunctionError) -> Box<str> {
-    error.message.trim_end().into()
+impl Texts {
+    /// The log is for administrators: nothing is redacted.
+    fn of(lines: &[String], error: Option<&FunctionError>) -> Self {
+        let error = error.map(|error| error.message.trim_end().into());
+        Texts { lines: lines.to_vec(), error, lost: None }
+    }
 }

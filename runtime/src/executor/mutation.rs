@@ -119,7 +119,7 @@ impl Executor {
             }
             return committed;
         }
-        self.log_ran(call, found, &ran, &tx);
+        self.log_ran(call, found, &ran, &tx, None);
         Ok(Attempt::Ended(failed(ran, &tx)))
     }
 
@@ -141,7 +141,8 @@ impl Executor {
             committing.flag.store(true, Ordering::SeqCst);
             match self.inner.engine.commit(tx, record.clone()) {
                 Ok(committed) => {
-                    self.log_ran(call, found, &ran, tx);
+                    let made = (committed.ts > tx.snapshot()).then_some(committed.ts);
+                    self.log_ran(call, found, &ran, tx, made);
                     return Ok(Attempt::Ended(MutationRun {
                         outcome: Ok((value, committed.ts)),
                         log_lines: ran.report.log_lines,

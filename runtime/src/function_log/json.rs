@@ -131,7 +131,8 @@ impl Part {
     }
 
     fn completion<'a>(&self, completion: &'a Completion, format: LineFormat) -> CompletionEntry<'a> {
-        let Completion { called, started_ns, own, lines, error, usage, return_bytes, cached, lost } = completion;
+        let Completion { called, started_ns, own, usage, return_bytes, cached, texts: _ } = completion;
+        let (lines, error, lost) = (completion.lines(), completion.error(), completion.lost());
         let started_ms = *started_ns as f64 / 1e6;
         CompletionEntry {
             kind: "Completion",
@@ -144,7 +145,7 @@ impl Part {
             execution_time: self.ended_ns.saturating_sub(*started_ns) as f64 / 1e9,
             user_execution_time: own.map(|own| own.as_secs_f64()),
             success: (),
-            error: error.as_deref(),
+            error,
             request_id: request_id(called),
             execution_id: execution_id(called.execution),
             caller: origin(called.origin),
@@ -154,7 +155,7 @@ impl Part {
             },
             usage_stats: usage.into(),
             return_bytes: *return_bytes,
-            occ_info: lost.as_ref().map(OccInfo::from),
+            occ_info: lost.map(OccInfo::from),
             will_retry: lost.is_some(),
             execution_timestamp: started_ms / 1e3,
             identity_type: identity_type(&called.caller),

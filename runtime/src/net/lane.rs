@@ -178,7 +178,11 @@ impl Lane {
 
     /// What became of mutations since this was asked last, in their order.
     pub(super) fn take_done(&mut self) -> Vec<Done> {
-        let done = std::mem::take(&mut lock(&self.shared.queue).done);
+        let mut queue = lock(&self.shared.queue);
+        // As many come again, most likely.
+        let room = Vec::with_capacity(queue.done.len());
+        let done = std::mem::replace(&mut queue.done, room);
+        drop(queue);
         self.n_under_way = self.n_under_way.saturating_sub(done.len());
         done
     }
@@ -242,15 +246,18 @@ impl Shared {
         for lane in after {
             drop(lane.turn.lock().await);
         }
-        let mut told_ms = executor.now_ms();
+        // By the timestamps of commits, which are times, so that no clock is asked at each.
+        let mut told_ms = u64::MAX;
         while let Some((Waiting { request, call, expected }, before)) = self.next() {
             let ran = executor.mutation_behind(&call, Behind { before, committing: &self.committing }).await;
             drop(expected);
+            let now_ms = ran.as_ref().map_or(0, |ran| ran.durable_at.0 / 1_000_000);
+            told_ms = told_ms.min(now_ms);
             let (must_tell, n_untold) = self.note(Done { request, token: call.request, ran });
             let is_hurried = self.is_hurried.load(Ordering::Relaxed);
-            if must_tell || (is_hurried && (n_untold >= TOLD_AT_ONCE_MAX || executor.now_ms() > told_ms)) {
+            if must_tell || (is_hurried && (n_untold >= TOLD_AT_ONCE_MAX || now_ms > told_ms)) {
                 self.inbox.put(Note::MutationsDone);
-                told_ms = executor.now_ms();
+                told_ms = now_ms;
             }
         }
         if self.is_hurried.load(Ordering::Relaxed) {

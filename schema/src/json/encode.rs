@@ -153,16 +153,29 @@ impl io::Write for Behind<'_> {
         Ok(bytes.len())
     }
 
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes).map(drop)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
+
+/// Whole floats below it are written as integers are, with `.0` behind them.
+const WHOLE_BELOW: f64 = 1e15;
 
 /// Compact JSON with floats as the spec spells them: `1e21`, where serde_json now writes `1e+21`.
 struct CanonicalFormatter;
 
 impl Formatter for CanonicalFormatter {
     fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        let whole = value as i64;
+        if value.abs() < WHOLE_BELOW && whole as f64 == value && (whole != 0 || value.is_sign_positive()) {
+            let mut digits = itoa::Buffer::new();
+            writer.write_all(digits.format(whole).as_bytes())?;
+            return writer.write_all(b".0");
+        }
         // The longest float has 24 characters: sign, 17 digits, point, and an exponent such as `e-308`.
         let mut text = [0; 32];
         let mut rest = &mut text[..];

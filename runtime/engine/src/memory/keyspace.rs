@@ -121,6 +121,9 @@ pub(crate) trait Weigh: Sized {
 
     /// Memory that it takes beyond its own size, bytes; what it shares with others counts once, somewhere.
     fn extra_bytes(&self) -> usize;
+
+    /// Asks for what is looked at when it is let go of.
+    fn ask_for_end(&self);
 }
 
 impl Weigh for Entry {
@@ -130,6 +133,8 @@ impl Weigh for Entry {
     fn extra_bytes(&self) -> usize {
         0
     }
+
+    fn ask_for_end(&self) {}
 }
 
 /// A value, or its absence, from a timestamp on.
@@ -218,12 +223,15 @@ const SLOT_OVERHEAD_BYTES: usize = 32;
 /// written the next time, or settled.
 const REWRITTEN_MAX: usize = 4_096;
 
+/// So many of them are trimmed at once: what they need is asked for together, and the code runs while it is near.
+const TRIMMED_TOGETHER: usize = 16;
+
 /// Versions by key.
 pub(crate) struct Keyspace<K: SpaceKey, V: Weigh> {
     slots: K::Slots<V>,
     resident: Residency,
-    /// Keys of dirty slots, each once.
-    dirty: Vec<K>,
+    /// Keys of dirty slots, each once, and where the slots are.
+    dirty: Vec<(K, Place)>,
     /// How many keys are in `dirty`, or were taken from it and have not been settled.
     n_unsettled: usize,
     /// Slots that were written again: where they are, and when.
@@ -297,8 +305,8 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
     /// Adds a version that the base lacks. `before` is what the key held until now, in case memory does not know.
     /// Returns where it is.
     ///
-    /// Versions that no snapshot at or above `horizon` sees are dropped: those of this key, and some of keys that were
-    /// written a moment ago.
+    /// Versions that no snapshot at or above `horizon` sees are dropped: those of this key, and now and then those of keys
+    /// that were written a moment ago.
     pub fn push(
         &mut self,
         key: &K,
@@ -320,7 +328,7 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
             if !slot.dirty {
                 slot.dirty = true;
                 self.n_unsettled += 1;
-                self.dirty.push(key.clone());
+                self.dirty.push((key.clone(), place));
             }
             if slot.versions.len() > 1 && self.rewritten.len() < REWRITTEN_MAX {
                 self.rewritten.push_back((key.clone(), place, ts));
@@ -334,17 +342,27 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         self.bytes += Self::key_bytes(key) + slot.bytes();
         slot.versions.push(version);
         self.n_unsettled += 1;
-        self.dirty.push(key.clone());
-        self.slots.find_or_insert(key.clone(), |_| slot).1
+        let (_, place) = self.slots.find_or_insert(key.clone(), |_| slot);
+        self.dirty.push((key.clone(), place));
+        place
     }
 
-    /// Lets go of versions that were replaced lately and that no snapshot sees any more: soon, while they are in the
-    /// processor's cache, and their memory is used again there.
+    /// Lets go of versions that were replaced lately and that no snapshot sees any more, while they are not far from the
+    /// processor, and their memory is used again there.
     fn trim_rewritten(&mut self, horizon: Timestamp) {
-        // More than come, so that none stay.
-        for _ in 0..2 {
-            let Some((key, place, _)) = self.rewritten.pop_front_if(|(_, _, ts)| *ts <= horizon) else { return };
-            if let Some((slot, _)) = self.slots.find_mut(&key, place) {
+        if self.rewritten.get(TRIMMED_TOGETHER - 1).is_none_or(|(_, _, ts)| *ts > horizon) {
+            return;
+        }
+        let due: SmallVec<[_; TRIMMED_TOGETHER]> = self.rewritten.drain(..TRIMMED_TOGETHER).collect();
+        due.iter().for_each(|(_, place, _)| self.slots.ask_for(*place));
+        for (key, place, _) in &due {
+            let found = self.slots.find(key, *place);
+            if let Some(value) = found.and_then(|(slot, _)| slot.versions.first()?.value.as_ref()) {
+                value.ask_for_end();
+            }
+        }
+        for (key, place, _) in &due {
+            if let Some((slot, _)) = self.slots.find_mut(key, *place) {
                 self.bytes -= slot.trim(horizon);
             }
         }
@@ -391,29 +409,29 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
         self.resident.insert(start, end);
     }
 
-    /// Starts a checkpoint: the keys that the base lacks a version of. To be given back to [`Keyspace::settle`].
-    pub fn take_dirty(&mut self) -> Vec<K> {
+    /// Starts a checkpoint: the keys that the base lacks a version of. All are to be given back to [`Keyspace::settle`].
+    pub fn take_dirty(&mut self) -> Vec<(K, Place)> {
         std::mem::take(&mut self.dirty)
     }
 
     /// The newest version of a key in (base, to], if there is one.
-    pub fn newest_between(&self, key: &K, base: Timestamp, to: Timestamp) -> Option<&Version<V>> {
-        let (slot, _) = self.slots.find(key, Place::UNKNOWN)?;
+    pub fn newest_between(&self, (key, place): &(K, Place), base: Timestamp, to: Timestamp) -> Option<&Version<V>> {
+        let (slot, _) = self.slots.find(key, *place)?;
         let n_visible = slot.versions.partition_point(|version| version.ts <= to);
         slot.versions[..n_visible].last().filter(|version| version.ts > base)
     }
 
-    /// Ends a checkpoint: the base holds everything up to `base` now. After a failed one, nothing has changed.
-    pub fn settle(&mut self, keys: Vec<K>, base: Timestamp, horizon: Timestamp) {
-        for key in keys {
+    /// Ends a checkpoint for some keys: the base holds everything up to `base` now. After a failed one, nothing has changed.
+    pub fn settle(&mut self, keys: Vec<(K, Place)>, base: Timestamp, horizon: Timestamp) {
+        for (key, place) in keys {
             self.n_unsettled -= 1;
-            let Some((slot, _)) = self.slots.find_mut(&key, Place::UNKNOWN) else { continue };
+            let Some((slot, place)) = self.slots.find_mut(&key, place) else { continue };
             self.bytes -= slot.trim(horizon);
             slot.versions.shrink_to_fit();
             slot.dirty = slot.newest().is_some_and(|newest| newest.ts > base);
             if slot.dirty {
                 self.n_unsettled += 1;
-                self.dirty.push(key);
+                self.dirty.push((key, place));
             } else if slot.versions.len() == 1 && slot.versions[0].value.is_none() {
                 self.drop_slot(&key);
             }

@@ -23,6 +23,21 @@ pub(crate) fn ask_for<T: ?Sized>(value: &T) {
     prefetch(first.wrapping_add(n_bytes.saturating_sub(1)));
 }
 
+/// Asks for a whole value.
+#[inline]
+pub(crate) fn ask_for_all<T>(value: &T) {
+    let first = std::ptr::from_ref(value).cast::<u8>();
+    for offset in (0..size_of::<T>()).step_by(LINE_BYTES) {
+        prefetch(first.wrapping_add(offset));
+    }
+}
+
+/// Asks for what lies before a value that is shared: how many share it.
+#[inline]
+pub(crate) fn ask_before<T: ?Sized>(value: &T) {
+    prefetch(std::ptr::from_ref(value).cast::<u8>().wrapping_sub(2 * size_of::<usize>()));
+}
+
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[expect(unsafe_code, reason = "the instruction has no safe form")]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map};
 use super::keyspace::{IdKey, Slot, Weigh, id_bounds};
 use super::leaves::Leaves;
 use super::near;
-use crate::key::Key;
+use crate::key::{Key, Probe};
 
 /// Where a slot was seen: a hint, because the place may have become another key's since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,9 @@ impl Place {
 pub(crate) trait Slots<K, V: Weigh>: Default {
     /// The slot of a key, which is looked for at `hint` first; and where it is.
     fn find(&self, key: &K, hint: Place) -> Option<(&Slot<V>, Place)>;
+
+    /// Asks for the slot at a place that was seen.
+    fn ask_for(&self, place: Place);
 
     /// The same, to be changed.
     fn find_mut(&mut self, key: &K, hint: Place) -> Option<(&mut Slot<V>, Place)>;
@@ -65,6 +68,9 @@ impl<V: Weigh> Slots<Key, V> for Beside<V> {
         Some((self.0.get(key)?, Place::UNKNOWN))
     }
 
+    /// There are no places.
+    fn ask_for(&self, _place: Place) {}
+
     fn find_mut(&mut self, key: &Key, _hint: Place) -> Option<(&mut Slot<V>, Place)> {
         Some((self.0.get_mut(key)?, Place::UNKNOWN))
     }
@@ -85,15 +91,14 @@ impl<V: Weigh> Slots<Key, V> for Beside<V> {
     where
         V: 'a,
     {
-        // A key of its own: comparing a borrowed one takes longer, some twenty times, than making this.
-        self.0.from(Key::new(start.into()))
+        self.0.from(&Probe::new(start))
     }
 
     fn before<'a>(&'a self, end: Option<&[u8]>) -> impl Iterator<Item = (&'a Key, &'a Slot<V>)>
     where
         V: 'a,
     {
-        self.0.before(end.map(|end| Key::new(end.into())))
+        self.0.before(end.map(Probe::new).as_ref())
     }
 }
 
@@ -117,9 +122,13 @@ impl<V: Weigh> Places<V> {
         (n as usize / PLACES_TOGETHER, n as usize % PLACES_TOGETHER)
     }
 
-    fn get(&self, place: Place) -> Option<&Held<V>> {
+    fn at(&self, place: Place) -> Option<&Option<Held<V>>> {
         let (some, one) = Self::split(place);
-        let held = self.some.get(some)?.get(one)?;
+        self.some.get(some)?.get(one)
+    }
+
+    fn get(&self, place: Place) -> Option<&Held<V>> {
+        let held = self.at(place)?;
         near::ask_for(held);
         held.as_ref()
     }
@@ -192,6 +201,10 @@ impl<V: Weigh> Slots<IdKey, V> for InPlaces<V> {
     fn find(&self, key: &IdKey, hint: Place) -> Option<(&Slot<V>, Place)> {
         let place = self.place(key, hint)?;
         self.places.get(place).map(|(_, slot)| (slot, place))
+    }
+
+    fn ask_for(&self, place: Place) {
+        self.places.at(place).into_iter().for_each(near::ask_for);
     }
 
     fn find_mut(&mut self, key: &IdKey, hint: Place) -> Option<(&mut Slot<V>, Place)> {
@@ -282,31 +295,29 @@ mod tests {
         assert_eq!(found(&space, 4, made), Some((id(4), made)), "nothing was written over it");
     }
 
-    /// A version that was replaced goes with the writes behind it, as soon as no snapshot sees it; nobody has to write
-    /// its key again.
+    /// Versions that were replaced go with the writes behind them, some at a time, when no snapshot sees them; nobody has
+    /// to write their keys again.
     #[test]
     fn what_was_replaced_goes_when_nobody_sees_it() {
+        const N: u8 = 64;
         let mut space: Keyspace<IdKey, Entry> = Keyspace::new(Residency::everywhere());
         let write = |space: &mut Keyspace<IdKey, Entry>, n: u8, ts: u64, horizon: u64| {
             let version = Version { ts: Timestamp(ts), value: Some(value(n)) };
             space.push(&id(n).into(), Place::UNKNOWN, version, || None, Timestamp(horizon));
+            space.bytes()
         };
-        write(&mut space, 1, 1, 0);
-        write(&mut space, 2, 2, 0);
-        let once_each = space.bytes();
-        write(&mut space, 1, 3, 2);
-        let with_both = space.bytes();
-        assert!(with_both > once_each);
         let at = |space: &Keyspace<IdKey, Entry>, ts: u64| {
             matches!(space.get(&id(1).into(), Place::UNKNOWN, Timestamp(ts)), Known::Present(..))
         };
-        write(&mut space, 2, 4, 2);
-        assert!(at(&space, 2) && space.bytes() > with_both, "a snapshot at 2 sees the first one still");
-        write(&mut space, 3, 5, 4);
-        let one = space.bytes() - once_each;
-        write(&mut space, 4, 6, 4);
-        assert_eq!(space.bytes(), once_each + 2 * one, "four keys have one version each");
-        assert!(at(&space, 4) && !space.is_settled());
+        let empty = space.bytes();
+        let one = write(&mut space, 0, 1, 0) - empty;
+        let once_each = (1..N).map(|n| write(&mut space, n, 1, 0)).last().unwrap();
+        assert_eq!(once_each - empty, one * usize::from(N));
+        let twice_each = (0..N).map(|n| write(&mut space, n, 10, 1)).last().unwrap();
+        assert!(twice_each > once_each + usize::from(N) && at(&space, 9), "a snapshot at 9 sees the first ones still");
+        let bytes = (0..N).map(|n| write(&mut space, N + n, 20, 10)).last().unwrap();
+        assert_eq!(bytes - empty, one * 2 * usize::from(N), "each key has one version");
+        assert!(at(&space, 10) && !at(&space, 9) && !space.is_settled());
     }
 
     #[test]

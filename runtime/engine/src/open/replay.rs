@@ -57,7 +57,7 @@ fn replay_step(found: &mut Found, ts: Timestamp, step: &Step<'_>) -> Result<(), 
         Step::RemoveVariable { name } => found.environment.set(name, None, ts, ts),
         Step::Outcome { key, value, log_lines } => {
             let log_lines = log_lines.iter().map(|line| (*line).to_owned()).collect();
-            found.outcomes.insert(*key, Outcome { ts, value: Arc::from(*value), log_lines });
+            found.outcomes.insert(*key, &Outcome { ts, value: Arc::from(*value), log_lines });
         }
     }
     Ok(())

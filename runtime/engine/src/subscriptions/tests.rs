@@ -21,7 +21,7 @@ fn keys(key: u8) -> DocumentKeys {
 }
 
 fn commit(changes: Vec<Change>) -> Commit {
-    Commit { ts: Timestamp(1), changes }
+    Commit { ts: Timestamp(1), changes: changes.into() }
 }
 
 fn range(from: u8, to: Option<u8>) -> KeyRange {

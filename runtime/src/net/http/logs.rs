@@ -82,7 +82,7 @@ async fn follow(
 }
 
 /// `{"entries":[…],"newCursor":…}`.
-fn answer<'a>(parts: impl Iterator<Item = &'a Arc<Part>>, format: LineFormat, cursor_ms: f64) -> Vec<u8> {
+fn answer<'a>(parts: impl Iterator<Item = &'a Part>, format: LineFormat, cursor_ms: f64) -> Vec<u8> {
     let mut body = br#"{"entries":["#.to_vec();
     for (n, part) in parts.enumerate() {
         if n > 0 {
@@ -100,7 +100,7 @@ fn answer<'a>(parts: impl Iterator<Item = &'a Arc<Part>>, format: LineFormat, cu
 ///
 /// Whoever asks from the beginning is answered at once, with nothing if need be: the official tool throws its first
 /// answer away, and would lose the first call of a fresh server with it.
-async fn next(log: &FunctionLog, cursor_ms: f64) -> (Vec<Arc<Part>>, f64) {
+async fn next(log: &FunctionLog, cursor_ms: f64) -> (Vec<Part>, f64) {
     let news = log.news();
     tokio::pin!(news);
     news.as_mut().enable();
