@@ -52,7 +52,7 @@ pub use name::{
     check_identifier, is_system_field,
 };
 pub use path::{FunctionPath, PathError};
-pub use range::{Bound, KeyBytes, KeyRange, RangeError, RangeOp, RangePart, RangeSet, compile_range};
+pub use range::{Bound, KeyBytes, KeyRange, RangeError, RangeOp, RangePart, RangeSet, compile_range, first_behind};
 pub use table::{Doc, Id, Table};
 pub use text::StoredText;
 pub use timestamp::Timestamp;

@@ -12,6 +12,15 @@ use smallvec::SmallVec;
 /// Where a range of keys begins or ends: most lie in place, with numbers, ids, or short texts.
 pub type KeyBytes = SmallVec<[u8; 24]>;
 
+/// The first key behind a key.
+#[must_use]
+pub fn first_behind(key: &[u8]) -> KeyBytes {
+    let mut behind = KeyBytes::with_capacity(key.len() + 1);
+    behind.extend_from_slice(key);
+    behind.push(0);
+    behind
+}
+
 /// The keys from `start` (in) to `end` (out).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyRange {
@@ -36,6 +45,12 @@ impl KeyRange {
             Some(end) if end < start => KeyRange { end: Some(start.clone()), start },
             end => KeyRange { start, end },
         }
+    }
+
+    /// Only this key.
+    #[must_use]
+    pub fn one(key: &[u8]) -> KeyRange {
+        KeyRange { start: key.into(), end: Some(first_behind(key)) }
     }
 
     /// Whether no key is in the range.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use syncline_schema::{DocumentId, KeyBytes, KeyRange, RangeSet, TableNumber};
+use syncline_schema::{DocumentId, KeyRange, RangeSet, TableNumber};
 
 use crate::commit::{Change, Commit, IndexId, RequestKey};
 
@@ -152,10 +152,7 @@ impl Reads {
 
     /// A name of the system was looked up.
     pub fn name(&mut self, index: IndexId, name: &str) {
-        let start = KeyBytes::from_slice(name.as_bytes());
-        let mut end = start.clone();
-        end.push(0);
-        self.range(index, KeyRange { start, end: Some(end) });
+        self.range(index, KeyRange::one(name.as_bytes()));
     }
 
     /// The outcome of a request was looked up.
@@ -171,9 +168,10 @@ impl Reads {
         self.n_documents_got + self.ranges.n_intervals()
     }
 
-    /// A number that intervals are not above, known at once while they are few.
-    pub fn n_intervals_at_most(&self) -> usize {
-        if self.ranges.many.is_empty() { self.n_documents_got + self.ranges.few.len() } else { usize::MAX }
+    /// Whether there are more intervals than so many: known at once while they are few.
+    pub fn has_more_intervals(&self, max: u64) -> bool {
+        let at_most = self.n_documents_got + self.ranges.few.len();
+        (!self.ranges.many.is_empty() || at_most as u64 > max) && self.n_intervals() as u64 > max
     }
 
     /// The first change of a commit that touches what was read.
@@ -334,10 +332,12 @@ mod tests {
         }
         reads.document_written(id(2));
         assert_eq!(reads.n_intervals(), 2);
+        assert!(reads.has_more_intervals(1) && !reads.has_more_intervals(2));
         for n in 0..100 {
             reads.range(INDEX, range(n, n + 2));
         }
         assert_eq!(reads.n_intervals(), 2, "they overlap");
+        assert!(reads.has_more_intervals(1) && !reads.has_more_intervals(2));
     }
 
     #[test]

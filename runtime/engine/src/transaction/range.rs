@@ -1,7 +1,7 @@
 //! From what a scan asks for to an interval of keys. Pure.
 
 use syncline_functions::tx::{DbError, Order, Scan};
-use syncline_schema::{FieldPath, KeyBytes, KeyRange, RangeOp, compile_range, write_key};
+use syncline_schema::{FieldPath, KeyBytes, KeyRange, RangeOp, compile_range, first_behind, write_key};
 
 use crate::base_key::id_bound;
 use crate::commit::IndexId;
@@ -15,8 +15,8 @@ pub(super) fn interval(scan: &Scan<'_>, index: IndexId, fields: &[FieldPath]) ->
     };
     match scan.order {
         Order::Asc => {
-            raise_start(&mut range, scan.after.map(next));
-            lower_end(&mut range, scan.until.map(next));
+            raise_start(&mut range, scan.after.map(first_behind));
+            lower_end(&mut range, scan.until.map(first_behind));
         }
         Order::Desc => {
             lower_end(&mut range, scan.after.map(KeyBytes::from_slice));
@@ -52,13 +52,6 @@ fn equalities(scan: &Scan<'_>, fields: &[FieldPath]) -> Option<KeyRange> {
     Some(KeyRange { start, end: Some(end) })
 }
 
-/// The first key behind a key.
-fn next(key: &[u8]) -> KeyBytes {
-    let mut next = KeyBytes::from_slice(key);
-    next.push(0);
-    next
-}
-
 fn raise_start(range: &mut KeyRange, start: Option<KeyBytes>) {
     if let Some(start) = start
         && start > range.start
@@ -80,7 +73,7 @@ pub(super) fn read_up_to(interval: KeyRange, order: Order, last: Option<&[u8]>, 
     let mut read = interval;
     if let Some(last) = last.filter(|_| !done) {
         match order {
-            Order::Asc => read.end = Some(next(last)),
+            Order::Asc => read.end = Some(first_behind(last)),
             Order::Desc => read.start = last.into(),
         }
     }

@@ -268,7 +268,7 @@ impl Transaction {
 
     fn check_intervals(&self, state: &TxState, place: impl FnOnce() -> String) -> Result<(), DbError> {
         let max = self.shared.config.limits.intervals_read_max;
-        if state.reads.n_intervals_at_most() as u64 <= max || state.reads.n_intervals() as u64 <= max {
+        if !state.reads.has_more_intervals(max) {
             return Ok(());
         }
         Err(read_limit("TooManyReads", &format!("{max} index intervals"), &place()))
