@@ -140,7 +140,7 @@ impl<R: Row> Query<R> {
     pub async fn first(mut self) -> Result<Option<R>> {
         match self.look_up(1).await? {
             Some(found) => found.into_iter().next().map(R::from_document).transpose(),
-            None => Ok(self.read(1).await?.pop().map(|(_, row)| row)),
+            None => Ok(self.read(1, alone).await?.pop()),
         }
     }
 
@@ -156,7 +156,7 @@ impl<R: Row> Query<R> {
             };
         }
         let table = self.plan.table.clone();
-        let mut found = self.read(2).await?;
+        let mut found = self.read(2, with_id).await?;
         match found.as_slice() {
             [(first, _), (second, _)] => Err(not_unique(&table, *first, *second)),
             _ => Ok(found.pop().map(|(_, row)| row)),
@@ -165,7 +165,7 @@ impl<R: Row> Query<R> {
 
     /// The first `n` documents.
     pub async fn take(self, n: usize) -> Result<Vec<R>> {
-        Ok(self.read(n).await?.into_iter().map(|(_, row)| row).collect())
+        self.read(n, alone).await
     }
 
     /// All documents. Only for ranges that stay small; a transaction reads at most 32,000 documents.
@@ -182,13 +182,13 @@ impl<R: Row> Query<R> {
         stream::try_unfold(state, |(mut steps, mut ready, mut size)| async move {
             while ready.is_empty() {
                 let mut rows = Vec::new();
-                if !steps.next(size, &mut rows).await? {
+                if !steps.next(size, alone, &mut rows).await? {
                     return Ok(None);
                 }
                 ready.extend(rows);
                 size = (size * 2).min(STREAM_STEP_MAX);
             }
-            Ok(ready.pop_front().map(|(_, row)| (row, (steps, ready, size))))
+            Ok(ready.pop_front().map(|row| (row, (steps, ready, size))))
         })
         .boxed()
     }
@@ -221,14 +221,20 @@ impl<R: Row> Query<R> {
         Ok(true)
     }
 
-    /// Puts the documents that pass behind `kept`. Without a rule nothing is waited for, and a row is in one place only.
-    async fn keep_all(&mut self, documents: Documents, kept: &mut Vec<(DocumentId, R)>) -> Result<()> {
+    /// Puts what is `made` of the documents that pass behind `kept`. Without a rule nothing is waited for, and a row is in
+    /// one place only.
+    async fn keep_all<K: Send>(
+        &mut self,
+        documents: Documents,
+        made: impl Make<R, K>,
+        kept: &mut Vec<K>,
+    ) -> Result<()> {
         if self.rule.is_none() {
             for document in documents {
                 let id = document.id;
                 let row = R::from_document(document)?;
                 if self.passes(&row)? {
-                    kept.push((id, row));
+                    kept.push(made(id, row));
                 }
             }
             return Ok(());
@@ -236,7 +242,7 @@ impl<R: Row> Query<R> {
         for document in documents {
             let id = document.id;
             if let Kept::Row(row) = self.keep(document).await? {
-                kept.push((id, row));
+                kept.push(made(id, row));
             }
         }
         Ok(())
@@ -275,13 +281,13 @@ impl<R: Row> Query<R> {
         Ok((batch.done || batch.documents.len() == n).then_some(batch.documents))
     }
 
-    async fn read(self, n: usize) -> Result<Vec<(DocumentId, R)>> {
+    async fn read<K: Send>(self, n: usize, made: impl Make<R, K>) -> Result<Vec<K>> {
         self.check()?;
         let filtered = self.is_filtered();
         let mut steps = Steps::new(self);
         let mut found = Vec::new();
         let mut size = n;
-        while found.len() < n && steps.next(size, &mut found).await? {
+        while found.len() < n && steps.next(size, made, &mut found).await? {
             size = next_step(n - found.len().min(n), size, filtered);
         }
         found.truncate(n);
@@ -296,6 +302,19 @@ impl Query<Object> {
         let name = format!("{expression:?}");
         self.filtered(name.into(), Box::new(move |document| expression.keeps(document)))
     }
+}
+
+/// Makes what a caller wants of a document and its row.
+trait Make<R, K>: Fn(DocumentId, R) -> K + Copy + Send {}
+
+impl<R, K, F: Fn(DocumentId, R) -> K + Copy + Send> Make<R, K> for F {}
+
+fn alone<R>(_: DocumentId, row: R) -> R {
+    row
+}
+
+fn with_id<R>(id: DocumentId, row: R) -> (DocumentId, R) {
+    (id, row)
 }
 
 fn not_unique(table: &str, first: DocumentId, second: DocumentId) -> Error {
@@ -331,8 +350,8 @@ impl<R: Row> Steps<R> {
         Steps { query, after: None, done: false }
     }
 
-    /// Reads the next `size` documents and puts those that pass behind `kept`; `false` at the end.
-    async fn next(&mut self, size: usize, kept: &mut Vec<(DocumentId, R)>) -> Result<bool> {
+    /// Reads the next `size` documents and puts what is `made` of those that pass behind `kept`; `false` at the end.
+    async fn next<K: Send>(&mut self, size: usize, made: impl Make<R, K>, kept: &mut Vec<K>) -> Result<bool> {
         if self.done {
             return Ok(false);
         }
@@ -346,7 +365,7 @@ impl<R: Row> Steps<R> {
         if !self.query.is_filtered() {
             kept.reserve(batch.documents.len());
         }
-        self.query.keep_all(batch.documents, kept).await?;
+        self.query.keep_all(batch.documents, made, kept).await?;
         Ok(true)
     }
 }
