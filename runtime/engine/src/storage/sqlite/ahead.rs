@@ -532,3 +532,109 @@ impl Batch<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use syncline_schema::TableNumber;
+
+    use super::*;
+
+    const INDEX: IndexId = IndexId { table: TableNumber(10_001), index: 2 };
+
+    fn key(n: u32) -> BaseKey {
+        BaseKey::new(&n.to_be_bytes(), InternalId([0; 16]))
+    }
+
+    fn keys(n: u32) -> Vec<BaseKey> {
+        (0..n).map(key).collect()
+    }
+
+    fn range(limit: usize, ahead: usize) -> Range {
+        let all = BaseRange { start: Vec::new(), end: None, order: Order::Asc, limit };
+        Range::new(INDEX, &all, limit + ahead, 0)
+    }
+
+    fn begun(range: &mut Range, number: u64) -> Task {
+        let what = range.begin(number, AHEAD_BYTES_MAX).expect("there is something to do");
+        Task { number, index: INDEX, state: 0, what }
+    }
+
+    /// How many keys a task is to find.
+    fn limit(task: &Task) -> usize {
+        let What::Find(unfound, _) = &task.what else { panic!("documents are read") };
+        unfound.limit
+    }
+
+    fn find(range: &mut Range, mut task: Task, n: u32) {
+        let What::Find(_, pieces) = &mut task.what else { panic!("documents are read") };
+        *pieces = cut(keys(n), |_, _| false);
+        range.end(task, Done::Found);
+    }
+
+    #[test]
+    fn keys_are_cut_where_blocks_end() {
+        let number = |key: &BaseKey| u32::from_be_bytes(*key.head().first_chunk().unwrap());
+        for in_a_block in [1, 11, 128, 200] {
+            let pieces = cut(keys(1_000), |a, b| number(a) / in_a_block == number(b) / in_a_block);
+            let rows: Vec<_> = pieces.iter().flatten().map(|row| row.key.clone()).collect();
+            assert_eq!(rows, keys(1_000), "{in_a_block} in a block");
+            let mut end = 0;
+            for piece in &pieces[..pieces.len() - 1] {
+                end += piece.len() as u32;
+                assert!(piece.len() >= PIECE_ROWS && end.is_multiple_of(in_a_block), "{in_a_block} in a block: {end}");
+            }
+        }
+        assert_eq!(cut(keys(300), |_, _| false).len(), 3, "where it is not known, they are as long as each other");
+    }
+
+    #[test]
+    fn two_begin_with_the_first_keys_and_then_the_others_are_found() {
+        let mut range = range(128, 896);
+        let first = begun(&mut range, 1);
+        assert_eq!(limit(&first), 2 * PIECE_ROWS);
+        assert!(range.begin(2, AHEAD_BYTES_MAX).is_none(), "keys are found by one");
+        find(&mut range, first, 256);
+        assert_eq!(range.n_tasks(), 3, "two pieces, and to find more");
+        for number in 2..4 {
+            assert!(matches!(begun(&mut range, number).what, What::Read(rows) if rows.len() == PIECE_ROWS));
+        }
+        let others = begun(&mut range, 4);
+        assert_eq!(limit(&others), 1_024 - 256);
+        find(&mut range, others, 700);
+        assert!(matches!(range.unfound, Unfound::Nothing), "fewer than were looked for: nothing follows");
+    }
+
+    #[test]
+    fn no_more_keys_are_found_than_are_wanted() {
+        let mut range = range(128, 0);
+        let all = begun(&mut range, 1);
+        assert_eq!(limit(&all), 128);
+        find(&mut range, all, 128);
+        assert!(matches!(range.unfound, Unfound::Waiting(_)) && !range.is_find_due());
+        // They have been given out.
+        range.pieces.clear();
+        range.n_wanted = 0;
+        assert!(range.begin(2, AHEAD_BYTES_MAX).is_none());
+    }
+
+    #[test]
+    fn what_was_not_done_is_to_be_done_again() {
+        let mut range = range(128, 896);
+        let task = begun(&mut range, 1);
+        range.end(task, Done::Failed(StorageError::Closed));
+        let task = begun(&mut range, 2);
+        find(&mut range, task, 256);
+        let task = begun(&mut range, 3);
+        range.end(task, Done::Nothing);
+        let task = begun(&mut range, 4);
+        range.end(task, Done::Read { n: 100, bytes: 7 });
+        let n: Vec<_> = range.pieces.iter().map(|piece| piece.n).collect();
+        assert_eq!((&n[..], range.bytes), (&[100, 28, 128][..], 7), "what was not read of a piece is one of its own");
+        let mut rows = Vec::new();
+        range.take(&mut rows, 60).unwrap();
+        assert_eq!((rows.len(), range.bytes), (60, 7));
+        range.take(&mut rows, 128).unwrap();
+        assert_eq!((rows.len(), range.bytes), (100, 0), "the next piece has not been read");
+        assert_eq!(rows.into_iter().map(|row| row.key).collect::<Vec<_>>(), keys(100));
+    }
+}
