@@ -25,7 +25,7 @@ use crate::storage::{BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseText
 const ROWS_AT_ONCE: usize = 64;
 
 /// Rows that are looked at beneath memory at once: what is made of them meanwhile, and what the storage reads ahead, go
-/// on side by side.
+/// on side by side. About what the storage reads in one go, so that nothing that has been read waits for more.
 pub(crate) const ROWS_BENEATH: usize = 128;
 
 /// Of so many reads that ask the base while memory is full, it takes in what one found: so what is read again and again

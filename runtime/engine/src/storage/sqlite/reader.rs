@@ -276,7 +276,7 @@ impl Reader {
             let first = part.start;
             let keys = part.map(|n| block.keys.key(n).ok_or_else(key_too_short)).collect::<SqliteResult<Vec<_>>>()?;
             let ids: Vec<_> = keys.iter().map(BaseKey::id).collect();
-            let texts = block.documents(first, table, &ids);
+            let texts: Vec<_> = block.documents(first, table, &ids).collect();
             if let Some(id) = ids.get(texts.len()) {
                 return Err(damaged_document(table, *id));
             }
