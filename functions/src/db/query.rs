@@ -156,7 +156,7 @@ impl<R: Row> Query<R> {
 
     /// The first `n` documents.
     pub async fn take(mut self, n: usize) -> Result<Vec<R>> {
-        Ok(self.read(n).await?.into_iter().map(|(_, row)| row).collect())
+        self.read(n, alone).await
     }
 
     /// All documents. Only for ranges that stay small; a transaction reads at most 32,000 documents.
@@ -173,13 +173,13 @@ impl<R: Row> Query<R> {
         stream::try_unfold(state, |(mut steps, mut ready, mut size)| async move {
             while ready.is_empty() {
                 let mut rows = Vec::new();
-                if !steps.next(size, &mut rows).await? {
+                if !steps.next(size, alone, &mut rows).await? {
                     return Ok(None);
                 }
                 ready.extend(rows);
                 size = (size * 2).min(STREAM_STEP_MAX);
             }
-            Ok(ready.pop_front().map(|(_, row)| (row, (steps, ready, size))))
+            Ok(ready.pop_front().map(|row| (row, (steps, ready, size))))
         })
         .boxed()
     }
@@ -212,14 +212,20 @@ impl<R: Row> Query<R> {
         Ok(true)
     }
 
-    /// Puts the documents that pass behind `kept`. Without a rule nothing is waited for, and a row is in one place only.
-    async fn keep_all(&mut self, documents: Documents, kept: &mut Vec<(DocumentId, R)>) -> Result<()> {
+    /// Puts what is `made` of the documents that pass behind `kept`. Without a rule nothing is waited for, and a row is in
+    /// one place only.
+    async fn keep_all<K: Send>(
+        &mut self,
+        documents: Documents,
+        made: impl Make<R, K>,
+        kept: &mut Vec<K>,
+    ) -> Result<()> {
         if self.rule.is_none() {
             for document in documents {
                 let id = document.id;
                 let row = R::from_document(document)?;
                 if self.passes(&row)? {
-                    kept.push((id, row));
+                    kept.push(made(id, row));
                 }
             }
             return Ok(());
@@ -227,7 +233,7 @@ impl<R: Row> Query<R> {
         for document in documents {
             let id = document.id;
             if let Kept::Row(row) = self.keep(document).await? {
-                kept.push((id, row));
+                kept.push(made(id, row));
             }
         }
         Ok(())
@@ -267,16 +273,16 @@ impl<R: Row> Query<R> {
             }
         }
         // In a box: those that are looked up would carry its room with them.
-        Ok(Box::pin(self.read(n)).await?.into())
+        Ok(Box::pin(self.read(n, with_id)).await?.into())
     }
 
-    async fn read(&mut self, n: usize) -> Result<Vec<(DocumentId, R)>> {
+    async fn read<K: Send>(&mut self, n: usize, made: impl Make<R, K>) -> Result<Vec<K>> {
         self.check()?;
         let filtered = self.is_filtered();
         let mut steps = Steps::new(self);
         let mut found = Vec::new();
         let mut size = n;
-        while found.len() < n && steps.next(size, &mut found).await? {
+        while found.len() < n && steps.next(size, made, &mut found).await? {
             size = next_step(n - found.len().min(n), size, filtered);
         }
         found.truncate(n);
@@ -291,6 +297,19 @@ impl Query<Object> {
         let name = format!("{expression:?}");
         self.filtered(name.into(), Box::new(move |document| expression.keeps(document)))
     }
+}
+
+/// Makes what a caller wants of a document and its row.
+trait Make<R, K>: Fn(DocumentId, R) -> K + Copy + Send {}
+
+impl<R, K, F: Fn(DocumentId, R) -> K + Copy + Send> Make<R, K> for F {}
+
+fn alone<R>(_: DocumentId, row: R) -> R {
+    row
+}
+
+fn with_id<R>(id: DocumentId, row: R) -> (DocumentId, R) {
+    (id, row)
 }
 
 fn not_unique(table: &str, first: DocumentId, second: DocumentId) -> Error {
@@ -326,8 +345,8 @@ impl<R: Row, Q: DerefMut<Target = Query<R>>> Steps<Q> {
         Steps { query, after: None, done: false }
     }
 
-    /// Reads the next `size` documents and puts those that pass behind `kept`; `false` at the end.
-    async fn next(&mut self, size: usize, kept: &mut Vec<(DocumentId, R)>) -> Result<bool> {
+    /// Reads the next `size` documents and puts what is `made` of those that pass behind `kept`; `false` at the end.
+    async fn next<K: Send>(&mut self, size: usize, made: impl Make<R, K>, kept: &mut Vec<K>) -> Result<bool> {
         if self.done {
             return Ok(false);
         }
@@ -341,7 +360,7 @@ impl<R: Row, Q: DerefMut<Target = Query<R>>> Steps<Q> {
         if !self.query.is_filtered() {
             kept.reserve(batch.documents.len());
         }
-        self.query.keep_all(batch.documents, kept).await?;
+        self.query.keep_all(batch.documents, made, kept).await?;
         Ok(true)
     }
 }

@@ -225,12 +225,14 @@ pub(crate) fn index_not_found(table: &str, index: &str, declared: &[&str]) -> Db
 
 /// A document as the base holds it.
 pub(crate) fn stored_from_base(text: BaseText) -> Result<Stored, StorageError> {
-    let (json, outline) = text.into_parts();
-    let corrupt = || StorageError::Corrupt { what: format!("a document begins {}", json.get(..80).unwrap_or(&json)) };
-    let Outline { creation_time, head_len, size } = outline.ok_or_else(corrupt)?;
-    let head_len = u32::try_from(head_len).map_err(|_| corrupt())?;
-    let size = u32::try_from(size).unwrap_or(u32::MAX);
-    Ok(Stored { creation_time, json, size, head_len, keys: None })
+    let Outline { creation_time, head_len, size } = outline_from_base(&text)?;
+    Ok(Stored { creation_time, json: text.into_stored(), size, head_len, keys: None })
+}
+
+/// What is kept beside a document as the base holds it.
+pub(crate) fn outline_from_base(text: &BaseText) -> Result<Outline, StorageError> {
+    let begin = || text.get(..80).unwrap_or(text);
+    text.outline().ok_or_else(|| StorageError::Corrupt { what: format!("a document begins {}", begin()) })
 }
 
 /// All tables, at some moment. A new one takes its place when a table comes into being.

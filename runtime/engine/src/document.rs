@@ -221,23 +221,42 @@ pub(crate) fn measure(text: &str) -> Option<Measure> {
 /// What is kept beside a stored text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outline {
+    /// Milliseconds since the epoch.
     pub creation_time: f64,
-    pub head_len: usize,
-    pub size: usize,
+    /// See [`head_len`].
+    pub head_len: u32,
+    /// By the rules of values, bytes.
+    pub size: u32,
 }
 
 /// Reads a stored text once. `None` when it is not one.
 pub(crate) fn outline(text: &str) -> Option<Outline> {
     let head = head_of(text)?;
     let Measure { size, .. } = measure_behind(text, &head)?;
-    Some(Outline { creation_time: head.creation_time.parse().ok()?, head_len: head.end, size })
+    let (head_len, size) = (u32::try_from(head.end).ok()?, u32::try_from(size).unwrap_or(u32::MAX));
+    Some(Outline { creation_time: head.creation_time.parse().ok()?, head_len, size })
 }
 
 fn measure_behind(text: &str, Head { id, end, .. }: &Head<'_>) -> Option<Measure> {
     // The braces, two names with their one byte each, a float, and a string with its two.
     let head = 2 + ("_creationTime".len() + 1 + 9) + ("_id".len() + 1 + 2 + id.len());
-    let mut scan = Scan { text, at: *end };
-    scan.value_from(State { open: SmallVec::from_slice(b"}"), measure: Measure { size: head, depth: 1 }, ended: true })
+    let (mut scan, mut measure) = (Scan { text, at: *end }, Measure { size: head, depth: 1 });
+    // Fields that hold no others, as most do: without an account of what is open.
+    while scan.peek()? == b',' {
+        let start = scan.at;
+        scan.at += 1;
+        let name = scan.name()?;
+        let value = match scan.peek()? {
+            b'"' => 2 + scan.string()?,
+            b'{' | b'[' => {
+                scan.at = start;
+                break;
+            }
+            _ => scan.scalar()?,
+        };
+        measure.size += name + value;
+    }
+    scan.value_from(State { open: SmallVec::from_slice(b"}"), measure, ended: true })
 }
 
 /// Where in a value a scan is.

@@ -13,20 +13,20 @@ use syncline_functions::tx::Order;
 use syncline_schema::{InternalId, Timestamp};
 
 use crate::base_key;
-use crate::catalog::{Table, stored_from_base};
+use crate::catalog::{Table, outline_from_base, stored_from_base};
 use crate::commit::IndexId;
 use crate::engine::Shared;
 use crate::key::Key;
-use crate::memory::{Beneath, Entry, Gap, Place, Row, Stored, TableSpace};
-use crate::storage::{BaseAnswer, BaseRange, BaseRead, BaseRow, BaseText, StorageError};
+use crate::memory::{Beneath, Entry, Gap, Place, Stored, TableSpace};
+use crate::storage::{BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseText, StorageError};
 
 /// The least number of rows that memory takes in at once: a question costs more than a row. And the greatest, while it
 /// is full: others have to leave for them.
 const ROWS_AT_ONCE: usize = 64;
 
 /// Rows that are looked at beneath memory at once: what is made of them meanwhile, and what the storage reads ahead, go
-/// on side by side.
-pub(crate) const ROWS_BENEATH: usize = 256;
+/// on side by side. About what the storage reads in one go, so that nothing that has been read waits for more.
+pub(crate) const ROWS_BENEATH: usize = 128;
 
 /// Of so many reads that ask the base while memory is full, it takes in what one found: so what is read again and again
 /// comes in soon, and a scan of everything, or look-ups all over it, do not cost an eviction a row.
@@ -207,13 +207,14 @@ impl Shared {
         loop {
             let base = self.base();
             let rows = self.read_gap(table, index, gap, first).await?;
-            let rows = prepare_rows(rows)?;
             let of = IndexId { table: table.number, index };
             let interval = covered(of, gap, order, &rows, limit);
             if intake == Intake::Nothing {
+                check(&rows)?;
                 beneath.add_rows(base, order, interval, rows);
                 return Ok(());
             }
+            let rows = prepare_rows(rows)?;
             let mut space = table.memory.write();
             if self.base() != base {
                 continue;
@@ -282,16 +283,17 @@ fn prepare_document(json: Option<BaseText>) -> Result<Option<Stored>, StorageErr
     json.map(stored_from_base).transpose()
 }
 
-fn prepare_rows(rows: Vec<BaseRow>) -> Result<Vec<Row>, StorageError> {
-    let mut prepared = Vec::with_capacity(rows.len());
-    for BaseRow { key, json } in rows {
-        prepared.push(Row { key, stored: prepare_document(json)? });
-    }
-    Ok(prepared)
+fn prepare_rows(rows: Vec<BaseRow>) -> Result<Vec<(BaseKey, Option<Stored>)>, StorageError> {
+    rows.into_iter().map(|BaseRow { key, json }| Ok((key, prepare_document(json)?))).collect()
 }
 
-fn install_rows(space: &mut TableSpace, of: IndexId, rows: Vec<Row>, base: Timestamp) {
-    for Row { key, stored } in rows {
+/// Refuses rows with a text that is not a document's.
+fn check(rows: &[BaseRow]) -> Result<(), StorageError> {
+    rows.iter().filter_map(|row| row.json.as_ref()).try_for_each(|json| outline_from_base(json).map(drop))
+}
+
+fn install_rows(space: &mut TableSpace, of: IndexId, rows: Vec<(BaseKey, Option<Stored>)>, base: Timestamp) {
+    for (key, stored) in rows {
         let id = key.id();
         let place = stored.map_or(Place::UNKNOWN, |stored| space.documents.install(id.into(), stored.alone(), base));
         if of.index != IndexId::BY_ID
@@ -304,7 +306,7 @@ fn install_rows(space: &mut TableSpace, of: IndexId, rows: Vec<Row>, base: Times
 }
 
 /// The interval that rows of a gap are all of.
-fn covered(index: IndexId, gap: &Gap, order: Order, rows: &[Row], limit: usize) -> Gap {
+fn covered(index: IndexId, gap: &Gap, order: Order, rows: &[BaseRow], limit: usize) -> Gap {
     let whole = gap.clone();
     match rows.last() {
         Some(last) if rows.len() >= limit => {

@@ -19,8 +19,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use syncline_schema::{InternalId, StoredText, Timestamp};
 
 use crate::commit::DocumentKeys;
+use crate::document::Outline;
 use crate::key::Key;
-pub(crate) use beneath::{Beneath, Row};
+use crate::storage::BaseText;
+pub(crate) use beneath::Beneath;
 pub(crate) use keyspace::{Entry, IdKey, Keyspace, Known, Version, Weigh, id_bounds};
 pub(crate) use residency::Residency;
 pub(crate) use slots::Place;
@@ -53,6 +55,27 @@ impl Stored {
     /// The same, for who keeps it: nothing stays with it that was read beside it.
     pub fn alone(self) -> Self {
         Stored { json: self.json.alone(), ..self }
+    }
+}
+
+/// A document as a reader is given it: one in memory, or one of the base.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight<'a> {
+    pub json: &'a StoredText,
+    pub outline: Outline,
+}
+
+impl<'a> Sight<'a> {
+    /// Of a document of the base. `None` when its text is not one, which a load refuses.
+    pub fn of_base(text: &'a BaseText) -> Option<Self> {
+        Some(Sight { json: text.stored(), outline: text.outline()? })
+    }
+}
+
+impl<'a> From<&'a Stored> for Sight<'a> {
+    fn from(stored: &'a Stored) -> Self {
+        let Stored { creation_time, ref json, size, head_len, .. } = *stored;
+        Sight { json, outline: Outline { creation_time, head_len, size } }
     }
 }
 

@@ -174,8 +174,16 @@ pub struct BaseText {
 }
 
 impl BaseText {
-    pub(crate) fn into_parts(self) -> (StoredText, Option<Outline>) {
-        (self.text, self.outline)
+    pub(crate) fn into_stored(self) -> StoredText {
+        self.text
+    }
+
+    pub(crate) fn stored(&self) -> &StoredText {
+        &self.text
+    }
+
+    pub(crate) fn outline(&self) -> Option<Outline> {
+        self.outline
     }
 }
 

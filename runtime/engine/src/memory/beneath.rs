@@ -10,16 +10,7 @@ use syncline_schema::{InternalId, Timestamp};
 use super::{Gap, Stored};
 use crate::base_key;
 use crate::commit::IndexId;
-use crate::storage::BaseKey;
-
-/// A row of the base, ready to be read.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    /// Its key as the base has it: few are wanted in memory's form, which takes as long to make as to read the row.
-    pub key: BaseKey,
-    /// `None` when the base holds the entry but not the document: a checkpoint is under way.
-    pub stored: Option<Stored>,
-}
+use crate::storage::BaseRow;
 
 /// Rows of the base at one of its timestamps.
 #[derive(Debug)]
@@ -30,8 +21,9 @@ pub(crate) struct Beneath {
     base: Timestamp,
     /// The interval of an index that `rows` are all of. `None`: no interval.
     interval: Option<Gap>,
-    /// By key.
-    rows: Vec<Row>,
+    /// By key, and these as the base has them: few are wanted in memory's form, which takes as long to make as to read the
+    /// row.
+    rows: Vec<BaseRow>,
     /// Documents that were looked up, and those that are not there.
     documents: BTreeMap<InternalId, Option<Stored>>,
 }
@@ -51,7 +43,7 @@ impl Beneath {
     }
 
     /// Adds the rows of an interval; what was known of another one goes, unless the two touch.
-    pub fn add_rows(&mut self, base: Timestamp, order: Order, interval: Gap, mut rows: Vec<Row>) {
+    pub fn add_rows(&mut self, base: Timestamp, order: Order, interval: Gap, mut rows: Vec<BaseRow>) {
         self.keep_at(base);
         if order == Order::Desc {
             rows.reverse();
@@ -118,14 +110,14 @@ impl Beneath {
     }
 
     /// The rows in an interval, by key.
-    pub fn rows_in(&self, interval: &Gap) -> &[Row] {
+    pub fn rows_in(&self, interval: &Gap) -> &[BaseRow] {
         let n_before = |bound: &[u8]| self.rows.partition_point(|row| self.compare(bound, row).is_gt());
         let to = interval.end.as_ref().map_or(self.rows.len(), |end| n_before(end));
         &self.rows[n_before(&interval.start)..to]
     }
 
     /// How a key in memory, or a bound of some, compares with that of a row.
-    pub fn compare(&self, key: &[u8], row: &Row) -> Ordering {
+    pub fn compare(&self, key: &[u8], row: &BaseRow) -> Ordering {
         base_key::compare(self.index, key, &row.key)
     }
 }

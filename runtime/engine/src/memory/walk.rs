@@ -6,9 +6,10 @@ use std::ops::ControlFlow;
 use syncline_functions::tx::Order;
 use syncline_schema::Timestamp;
 
-use super::beneath::{Beneath, Row};
+use super::beneath::Beneath;
 use super::keyspace::{Keyspace, Slot, SpaceKey, Version, Weigh};
 use crate::key::Probe;
+use crate::storage::BaseRow;
 
 /// Where a walk ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(crate) enum Seen<'a, K, V> {
     /// In memory.
     Memory(&'a K, &'a V),
     /// Beneath it.
-    Base(&'a Row),
+    Base(&'a BaseRow),
 }
 
 impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
@@ -156,8 +157,8 @@ impl<K: SpaceKey, V: Weigh> Keyspace<K, V> {
 
 fn merge<'a, K: SpaceKey + 'a, V: Weigh + 'a>(
     slots: impl Iterator<Item = (&'a K, &'a Slot<V>)>,
-    rows: impl Iterator<Item = &'a Row>,
-    compare: impl Fn(&[u8], &Row) -> Ordering,
+    rows: impl Iterator<Item = &'a BaseRow>,
+    compare: impl Fn(&[u8], &BaseRow) -> Ordering,
     snapshot: Timestamp,
     visit: &mut impl FnMut(Seen<'a, K, V>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {

@@ -16,8 +16,8 @@ use crate::base_key;
 use crate::catalog::{Table, index_not_found};
 use crate::commit::IndexId;
 use crate::load::{Loading, ROWS_BENEATH, Wanted};
-use crate::memory::{Beneath, Entry, Gap, Known, Place, Seen, Stored, TableSpace, Walk};
-use crate::storage::StorageError;
+use crate::memory::{Beneath, Entry, Gap, Known, Place, Seen, Sight, Stored, TableSpace, Walk};
+use crate::storage::{BaseRow, StorageError};
 use crate::writes::{Write, Writes};
 
 /// One step of an index, resolved. Keys of `by_id` are ids here.
@@ -102,7 +102,7 @@ impl Transaction {
         usage.bytes_read += u64::from(stored.size);
         usage.index_bytes_read += id.internal.0.len() as u64;
         self.check_read(state, || format!("`get` from table `{}`", table.name))?;
-        Ok(Some(document(id, &stored)))
+        Ok(Some(document(id, Sight::from(&stored))))
     }
 
     /// What memory knows of a document at the snapshot, and where it has it; `None` when the base must be asked.
@@ -190,8 +190,8 @@ impl Transaction {
         let walk = if step.index.index == IndexId::BY_ID {
             space.documents.walk(interval, step.order, self.snapshot, beneath, |seen| {
                 let (id, stored) = match seen {
-                    Seen::Memory(key, stored) => (key.id(), Some(stored)),
-                    Seen::Base(row) => (row.key.id(), row.stored.as_ref()),
+                    Seen::Memory(key, stored) => (key.id(), Some(stored.into())),
+                    Seen::Base(row) => (row.key.id(), in_base(row)),
                 };
                 merge.visit(RowKey::Id, id, |_| stored)
             })
@@ -204,11 +204,12 @@ impl Transaction {
                     }
                     Seen::Base(row) => {
                         let entry = Entry { id: row.key.id(), place: Place::UNKNOWN };
-                        (RowKey::Base(&row.key), entry, row.stored.as_ref())
+                        (RowKey::Base(&row.key), entry, in_base(row))
                     }
                 };
                 merge.visit(key, entry.id, |missing| {
-                    let read = || row.map(Some).or_else(|| beneath?.document(entry.id).map(Option::as_ref));
+                    let looked_up = || beneath?.document(entry.id).map(|found| found.as_ref().map(Sight::from));
+                    let read = || row.map(Some).or_else(looked_up);
                     self.document_of_entry(&space, entry, row, read, missing)
                 })
             })
@@ -224,10 +225,10 @@ impl Transaction {
         &self,
         space: &'a TableSpace,
         Entry { id, place }: Entry,
-        row: Option<&'a Stored>,
-        read: impl FnOnce() -> Option<Option<&'a Stored>>,
+        row: Option<Sight<'a>>,
+        read: impl FnOnce() -> Option<Option<Sight<'a>>>,
         missing: &mut Vec<InternalId>,
-    ) -> Option<&'a Stored> {
+    ) -> Option<Sight<'a>> {
         if row.is_some() && space.documents.is_settled() {
             // Memory has the same, if any.
             return row;
@@ -235,7 +236,7 @@ impl Transaction {
         match space.documents.get(&id.into(), place, self.snapshot) {
             Known::Present(stored, _) => {
                 stored.ask_for();
-                Some(stored)
+                Some(stored.into())
             }
             // An entry without its document: only in a damaged base.
             Known::Absent => None,
@@ -296,9 +297,13 @@ fn read_limit(code: &'static str, limit: &str, place: &str) -> DbError {
     DbError::refused(code, text)
 }
 
-fn document(id: DocumentId, stored: &Stored) -> Document {
-    let Stored { creation_time, json, head_len, .. } = stored;
-    Document { id, creation_time: *creation_time, json: json.clone(), fields_at: *head_len as usize }
+fn document(id: DocumentId, Sight { json, outline }: Sight<'_>) -> Document {
+    Document { id, creation_time: outline.creation_time, json: json.clone(), fields_at: outline.head_len as usize }
+}
+
+/// The document that came with a row of the base.
+fn in_base(row: &BaseRow) -> Option<Sight<'_>> {
+    row.json.as_ref().and_then(Sight::of_base)
 }
 
 impl Step {
@@ -358,9 +363,9 @@ impl<'a> Merge<'a> {
         self.rows.batch.documents.len() + self.missing.len() >= self.step.limit
     }
 
-    fn push(&mut self, key: RowKey<'a>, id: DocumentId, stored: &Stored) {
+    fn push(&mut self, key: RowKey<'a>, id: DocumentId, sight: Sight<'_>) {
         let Rows { batch, bytes, key_bytes, .. } = &mut self.rows;
-        *bytes += u64::from(stored.size);
+        *bytes += u64::from(sight.outline.size);
         // Not looked at where it is not needed: the key is in another part of memory.
         if !self.step.keys_are_as_long() {
             *key_bytes += match &key {
@@ -378,7 +383,7 @@ impl<'a> Merge<'a> {
         } else {
             self.last_key = Some(key);
         }
-        batch.documents.push(document(id, stored));
+        batch.documents.push(document(id, sight));
     }
 
     fn note(&mut self, entry: &Entry) {
@@ -394,7 +399,7 @@ impl<'a> Merge<'a> {
         {
             if let Some(stored) = &write.new {
                 let key = if self.step.is_by_id() { RowKey::Id } else { RowKey::Own(key) };
-                self.push(key, write.id, stored);
+                self.push(key, write.id, stored.into());
             }
         }
     }
@@ -404,7 +409,7 @@ impl<'a> Merge<'a> {
         &mut self,
         key: RowKey<'a>,
         id: InternalId,
-        find: impl FnOnce(&mut Vec<InternalId>) -> Option<&'b Stored>,
+        find: impl FnOnce(&mut Vec<InternalId>) -> Option<Sight<'b>>,
     ) -> ControlFlow<()> {
         if self.own.peek().is_some() {
             let step = self.step;
@@ -419,8 +424,8 @@ impl<'a> Merge<'a> {
         }
         let id = DocumentId { table: self.step.index.table, internal: id };
         let written = !self.writes.is_empty() && self.writes.get(&id).is_some();
-        if !written && let Some(stored) = find(&mut self.missing) {
-            self.push(key, id, stored);
+        if !written && let Some(found) = find(&mut self.missing) {
+            self.push(key, id, found);
         }
         if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

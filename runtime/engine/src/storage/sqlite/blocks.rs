@@ -72,6 +72,8 @@ struct Statements {
     find: String,
     /// The block in a row of SQLite's.
     at: String,
+    /// The blocks in rows whose numbers follow each other.
+    run: String,
     /// Where the block of a key and those behind it begin, and their rows.
     rows: String,
     /// The blocks behind one, up to a bound.
@@ -93,6 +95,7 @@ impl Statements {
         Statements {
             find: format!("{blocks} first >= ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1"),
             at: format!("{blocks} rowid = ?1"),
+            run: format!("{blocks} rowid >= ?1 AND rowid <= ?2 ORDER BY rowid"),
             rows: format!(
                 "SELECT first, rowid FROM {table} WHERE first >= (
                     SELECT max(first) FROM {table} WHERE first >= ?1 AND first <= ?2
@@ -213,21 +216,31 @@ impl Tree {
         Ok(Some(Kept { first, keys }))
     }
 
-    /// Calls `visit` for the block of a key, and for those that follow as long as it goes on. `row` is where SQLite has
-    /// the first one, if that is known.
+    /// Calls `visit` for the blocks in some rows of SQLite's, as long as it goes on.
+    pub fn visit_rows(
+        self,
+        connection: &Connection,
+        index: IndexId,
+        rows: ops::RangeInclusive<i64>,
+        mut visit: impl FnMut(&Block<&[u8]>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let (first, last) = rows.into_inner();
+        let Statements { at, run, .. } = self.statements();
+        let mut find = connection.prepare_cached(if first == last { at } else { run })?;
+        let found = if first == last { find.query([first])? } else { find.query([first, last])? };
+        self.visit_found(index, found, |_, block| visit(block))
+    }
+
+    /// Calls `visit` for the block of a key, and for those that follow as long as it goes on.
     pub fn visit(
         self,
         connection: &Connection,
         index: IndexId,
-        (key, row): (&[u8], Option<i64>),
+        key: &[u8],
         mut visit: impl FnMut(&Block<&[u8]>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let Statements { at, find, .. } = self.statements();
-        let mut find = connection.prepare_cached(if row.is_some() { at } else { find })?;
-        let found = match row {
-            Some(row) => find.query([row])?,
-            None => find.query(params![&index_bytes(index)[..], &place_of(index, key)[..]])?,
-        };
+        let mut find = connection.prepare_cached(&self.statements().find)?;
+        let found = find.query(params![&index_bytes(index)[..], &place_of(index, key)[..]])?;
         let mut goes_on_behind = None;
         self.visit_found(index, found, |first, block| {
             let flow = visit(block)?;
@@ -297,7 +310,7 @@ impl Tree {
             Ok(if is_last || left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         };
         match range.order {
-            Order::Asc => self.visit(connection, index, (&range.start, None), visit_block),
+            Order::Asc => self.visit(connection, index, &range.start, visit_block),
             Order::Desc => self.visit_back(connection, index, range.end.as_deref(), visit_block),
         }
     }
@@ -674,7 +687,7 @@ mod tests {
     }
 
     #[test]
-    fn the_row_of_a_block_is_known_where_it_was_made_known() {
+    fn the_rows_of_blocks_are_known_where_they_were_made_known() {
         let (connection, tree) = (open(), Tree::Documents);
         for index in INDEXES {
             let edits = (1..4_000).map(|n| Edit { key: key(tree, n * 3), text: Some(text(&[b'x'; 20])) });
@@ -688,25 +701,32 @@ mod tests {
                 let rows = tree.rows_from(&connection, INDEXES[0], &from).unwrap();
                 kept.add(rows.expect("there are blocks"));
             }
-            let mut n_known = 0;
+            let (mut n_known, mut n_most) = (0, 0);
             for n in 0..12_005 {
                 let key = key(tree, n);
-                let block = |row| {
-                    let mut found = None;
-                    let visit = |block: &Block<&[u8]>| {
-                        found = block.keys.key(0);
-                        Ok(ControlFlow::Break(()))
-                    };
-                    tree.visit(&connection, INDEXES[0], (&key, row), visit).unwrap();
-                    found
-                };
-                if let Some(row) = kept.row_of(INDEXES[0], &key) {
+                let (mut blocks, mut expected) = (Vec::new(), Vec::new());
+                if let Some(rows) = kept.rows_of(INDEXES[0], &key, 3) {
                     n_known += 1;
-                    assert_eq!(block(Some(row)), block(None), "{n}");
+                    let n_rows = rows.clone().count();
+                    assert!((1..=3).contains(&n_rows), "{n}: {rows:?}");
+                    tree.visit_rows(&connection, INDEXES[0], rows, |block| {
+                        blocks.push(block.keys.key(0));
+                        Ok(ControlFlow::Continue(()))
+                    })
+                    .unwrap();
+                    tree.visit(&connection, INDEXES[0], &key, |block| {
+                        expected.push(block.keys.key(0));
+                        let goes_on = expected.len() < n_rows;
+                        Ok(if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+                    })
+                    .unwrap();
+                    n_most = n_most.max(n_rows);
                 }
-                assert_eq!(kept.row_of(INDEXES[1], &key), None, "of that index nothing is known");
+                assert_eq!(blocks, expected, "{n}");
+                assert_eq!(kept.rows_of(INDEXES[1], &key, 3), None, "of that index nothing is known");
             }
             assert!(f64::from(n_known) >= known_min * 12_000.0, "{n_known} of {n_made_known}");
+            assert_eq!(n_most, 3, "blocks that were written one after the other are read in one go");
         }
     }
 

@@ -3,7 +3,7 @@
 //! Whoever reads borrows one and reads on its own thread: to hand a question to another thread and to wake up for the
 //! answer takes longer than most answers, which are in the system's cache if not in SQLite's.
 
-use std::ops::{ControlFlow, Deref, DerefMut};
+use std::ops::{ControlFlow, Deref, DerefMut, RangeInclusive};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -231,12 +231,17 @@ impl Reader {
         while flow.is_continue()
             && let Some(id) = left.first()
         {
-            let row = self.row_of(table, *id).map_err(of_sqlite)?;
-            let visited = Tree::Documents.visit(&self.connection, documents_of(table), (&id.0, row), |block| {
+            let index = documents_of(table);
+            let rows = self.rows_of(index, *id, left.len()).map_err(of_sqlite)?;
+            let visit_block = |block: &Block<&[u8]>| {
                 let in_block = in_block(block, table, left, &mut visit)?;
                 (left, flow) = (&left[in_block.n..], in_block.flow);
                 Ok(in_block.next)
-            });
+            };
+            let visited = match rows {
+                Some(rows) => Tree::Documents.visit_rows(&self.connection, index, rows, visit_block),
+                None => Tree::Documents.visit(&self.connection, index, &id.0, visit_block),
+            };
             visited.map_err(of_sqlite)?;
             if flow.is_continue() && left.first() == Some(id) {
                 // Not in the block that would have it.
@@ -247,17 +252,22 @@ impl Reader {
         Ok(())
     }
 
-    /// Where SQLite has the block of a document, if that is known.
-    fn row_of(&mut self, table: TableNumber, id: InternalId) -> SqliteResult<Option<i64>> {
-        let index = documents_of(table);
-        let row = self.kept.row_of(index, &id.0);
-        if row.is_some() || !self.kept.wants_rows() {
-            return Ok(row);
+    /// Where SQLite has the block of a document and those behind it, some at most, if that is known.
+    fn rows_of(&mut self, index: IndexId, id: InternalId, n_max: usize) -> SqliteResult<Option<RangeInclusive<i64>>> {
+        let rows = self.kept.rows_of(index, &id.0, n_max);
+        if rows.is_some() || !self.kept.wants_rows() {
+            return Ok(rows);
         }
         if let Some(rows) = Tree::Documents.rows_from(&self.connection, index, &id.0)? {
             self.kept.add(rows);
         }
-        Ok(self.kept.row_of(index, &id.0))
+        Ok(self.kept.rows_of(index, &id.0, n_max))
+    }
+
+    /// Whether two documents that follow each other are known to lie in one block.
+    pub fn are_in_one_block(&self, table: TableNumber, a: InternalId, b: InternalId) -> bool {
+        let rows = |id: InternalId| self.kept.rows_of(documents_of(table), &id.0, 1);
+        rows(a).is_some_and(|of_a| rows(b) == Some(of_a))
     }
 
     fn document_range(&self, table: TableNumber, range: &BaseRange) -> SqliteResult<BaseAnswer> {
@@ -266,7 +276,7 @@ impl Reader {
             let first = part.start;
             let keys = part.map(|n| block.keys.key(n).ok_or_else(key_too_short)).collect::<SqliteResult<Vec<_>>>()?;
             let ids: Vec<_> = keys.iter().map(BaseKey::id).collect();
-            let texts = block.documents(first, table, &ids);
+            let texts: Vec<_> = block.documents(first, table, &ids).collect();
             if let Some(id) = ids.get(texts.len()) {
                 return Err(damaged_document(table, *id));
             }
@@ -366,8 +376,7 @@ fn in_block(
         match block.keys.search(&id.0) {
             Ok(first) => {
                 // Those that follow each other are looked for once.
-                let is_next = |(id, n): &(&InternalId, usize)| block.keys.key(*n).is_some_and(|key| key[..] == id.0);
-                let n_together = ids[n..].iter().zip(first..n_keys).take_while(is_next).count();
+                let n_together = block.keys.n_equal(first, ids[n..].iter().map(|id| &id.0[..]));
                 last = Some(first + n_together - 1);
                 let behind = n + n_together;
                 for text in block.documents(first, table, &ids[n..behind]) {

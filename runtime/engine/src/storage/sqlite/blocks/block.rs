@@ -6,7 +6,6 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use smallvec::SmallVec;
 use syncline_schema::{InternalId, StoredText, TableNumber};
 
 use super::Tree;
@@ -86,22 +85,18 @@ impl<B: Deref<Target = [u8]>> Block<B> {
 
     /// The stored texts of documents, from the one numbered `n` on, as parts of one. They end before one that is not what
     /// was written.
-    pub fn documents(&self, n: usize, table: TableNumber, ids: &[InternalId]) -> SmallVec<[StoredText; 16]> {
+    pub fn documents(&self, n: usize, table: TableNumber, ids: &[InternalId]) -> impl Iterator<Item = StoredText> {
         let is_sound = |(n, id): &(usize, &InternalId)| {
             self.text(*n).is_some_and(|Text { sum, json }| text_sum(table, **id, json) == sum)
         };
         let n_sound = (n..).zip(ids).take_while(is_sound).count();
-        let Some((first, last)) = n_sound.checked_sub(1).and_then(|more| self.place(n).zip(self.place(n + more)))
-        else {
-            return SmallVec::new();
-        };
-        let whole = self.json.get(first.start..last.end).and_then(|whole| str::from_utf8(whole).ok());
-        let Some(whole) = whole.map(Arc::from) else { return SmallVec::new() };
-        let part = |n| {
+        let place = n_sound.checked_sub(1).and_then(|more| Some(self.place(n)?.start..self.place(n + more)?.end));
+        let whole = place.clone().and_then(|place| str::from_utf8(self.json.get(place)?).ok()).map(Arc::<str>::from);
+        let begin = place.map_or(0, |place| place.start);
+        (n..n + n_sound).map_while(move |n| {
             let Range { start, end } = self.place(n)?;
-            StoredText::part(&whole, start - first.start..end - first.start)
-        };
-        (n..n + n_sound).map_while(part).collect()
+            StoredText::part(whole.as_ref()?, start - begin..end - begin)
+        })
     }
 
     /// All rows. `None` when they cannot be what was written.
@@ -173,8 +168,7 @@ mod tests {
     }
 
     fn read(block: &Block<Vec<u8>>, n: usize, id: InternalId) -> Option<String> {
-        let read = block.documents(n, TABLE, &[id]);
-        read.first().map(|text| text.to_string())
+        block.documents(n, TABLE, &[id]).next().map(|text| text.to_string())
     }
 
     fn decode(keys: Vec<u8>, json: Vec<u8>) -> Option<Block<Vec<u8>>> {
@@ -195,7 +189,7 @@ mod tests {
             }
             let ids: Vec<_> = rows.iter().map(|row| row.key.id()).collect();
             let together = block.documents(1, TABLE, &ids[1..]);
-            prop_assert_eq!(together.iter().map(|text| text.to_string()).collect::<Vec<_>>(), texts[1..].to_vec());
+            prop_assert_eq!(together.map(|text| text.to_string()).collect::<Vec<_>>(), texts[1..].to_vec());
         }
 
         #[test]

@@ -5,6 +5,7 @@
 //! and that is documents.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -152,12 +153,16 @@ impl KeptBlocks {
         (from..to).take(range.limit).map(|n| keys.key(n)).collect()
     }
 
-    /// The row of SQLite's that has a document's block, if that is known.
-    pub fn row_of(&self, documents: IndexId, key: &[u8]) -> Option<i64> {
+    /// The rows of SQLite's that have a document's block and those behind it, `n_max` at most, as long as one number
+    /// follows the other; if that is known.
+    pub fn rows_of(&self, documents: IndexId, key: &[u8], n_max: usize) -> Option<RangeInclusive<i64>> {
         let Kept { keys, .. } = self.last_before(documents, key)?;
         let n = keys.search(key).unwrap_or_else(|n_below| n_below.saturating_sub(1));
         // The last one only tells where the block before it ends.
-        (n + 1 < keys.n()).then(|| keys.belonging(n).try_into().map(i64::from_le_bytes).ok())?
+        let mut rows =
+            (n..keys.n() - 1).take(n_max).map_while(|n| keys.belonging(n).try_into().ok()).map(i64::from_le_bytes);
+        let first = rows.next()?;
+        Some(first..=rows.zip(first + 1..).take_while(|(row, next)| row == next).last().map_or(first, |(row, _)| row))
     }
 
     /// Whether to make known where the block of a document lies that is not, and of those behind it: now and then, so

@@ -165,15 +165,40 @@ pub struct Keys<B> {
     form: Form,
     /// Where what is there for each key begins and ends.
     each: Range<usize>,
+    /// How many bytes belong to each.
+    belonging: usize,
 }
 
 /// How keys are encoded.
 #[derive(Debug)]
 enum Form {
     /// Of one length: where its bytes differ.
-    Alike { len: usize, places: SmallVec<[u8; 32]> },
+    Alike { len: usize, places: SmallVec<[u8; 32]>, runs: SmallVec<[Run; 8]> },
     /// Of several: where the prefix ends.
     Other { prefix_end: usize },
+}
+
+/// Places that follow each other: the first, and how many.
+type Run = (u8, u8);
+
+fn runs(places: &[u8]) -> SmallVec<[Run; 8]> {
+    let mut runs = SmallVec::<[Run; 8]>::new();
+    for at in places {
+        match runs.last_mut() {
+            Some((first, n)) if *first + *n == *at => *n += 1,
+            _ => runs.push((*at, 1)),
+        }
+    }
+    runs
+}
+
+/// Puts the bytes of one key into their places.
+fn put(runs: &[Run], mut own: &[u8], key: &mut [u8]) {
+    for (first, n) in runs {
+        let (run, rest) = own.split_at(usize::from(*n));
+        key[usize::from(*first)..][..run.len()].copy_from_slice(run);
+        own = rest;
+    }
 }
 
 impl<B: Deref<Target = [u8]>> Keys<B> {
@@ -190,7 +215,8 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
             mask.get_mut(..len.div_ceil(8))?.copy_from_slice(bytes.get(HEAD + len..start)?);
             let places = places(Mask::from_le_bytes(mask));
             let is_whole = places.last().is_none_or(|last| usize::from(*last) < len) && start + n * places.len() == end;
-            return is_whole.then_some(Keys { bytes, n, form: Form::Alike { len, places }, each: start..end });
+            let form = Form::Alike { len, runs: runs(&places), places };
+            return is_whole.then_some(Keys { bytes, n, form, each: start..end, belonging });
         }
         let prefix_end = HEAD + PREFIX_LEN + short_at(&bytes, HEAD)?;
         let start = prefix_end + END * last;
@@ -198,7 +224,7 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
         let are_rising = ends.is_sorted_by_key(|end| u16::from_le_bytes(*end));
         let last = ends.last().map_or(0, |end| u16::from_le_bytes(*end).into());
         let is_whole = are_rising && last <= end.checked_sub(start)?;
-        is_whole.then_some(Keys { bytes, n, form: Form::Other { prefix_end }, each: start..end })
+        is_whole.then_some(Keys { bytes, n, form: Form::Other { prefix_end }, each: start..end, belonging })
     }
 
     /// How many bytes they take.
@@ -228,10 +254,9 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
     /// One of them; `None` when it does not end with an id.
     pub fn key(&self, n: usize) -> Option<BaseKey> {
         match &self.form {
-            Form::Alike { len, places } => {
+            Form::Alike { len, runs, .. } => {
                 let mut key = BaseKey::from_parts(&self.bytes[HEAD..HEAD + len], &[])?;
-                let bytes = key.bytes_mut();
-                places.iter().zip(self.own(n)).for_each(|(at, byte)| bytes[usize::from(*at)] = *byte);
+                put(runs, self.own(n), key.bytes_mut());
                 Some(key)
             }
             Form::Other { prefix_end } => BaseKey::from_parts(&self.bytes[HEAD + PREFIX_LEN..*prefix_end], self.own(n)),
@@ -240,8 +265,26 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
 
     /// What belongs to one.
     pub fn belonging(&self, n: usize) -> &[u8] {
-        let len = (self.bytes.len() - self.each.end) / self.n;
-        &self.bytes[self.each.end + n * len..][..len]
+        &self.bytes[self.each.end + n * self.belonging..][..self.belonging]
+    }
+
+    /// How many of some keys are those from number `n` on, one after the other.
+    pub fn n_equal<'a>(&self, n: usize, keys: impl Iterator<Item = &'a [u8]>) -> usize {
+        let keys = (n..self.n).zip(keys);
+        match &self.form {
+            Form::Alike { len, runs, .. } => {
+                let mut found = SmallVec::<[u8; ALIKE_BYTES_MAX]>::from_slice(&self.bytes[HEAD..HEAD + len]);
+                let is_it = |(n, key): &(usize, &[u8])| {
+                    put(runs, self.own(*n), &mut found);
+                    found[..] == **key
+                };
+                keys.take_while(is_it).count()
+            }
+            Form::Other { prefix_end } => {
+                let prefix = &self.bytes[HEAD + PREFIX_LEN..*prefix_end];
+                keys.take_while(|(n, key)| key.strip_prefix(prefix) == Some(self.own(*n))).count()
+            }
+        }
     }
 
     /// How many are below a key, or a bound of some.
@@ -258,7 +301,7 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
     /// Where a key is; else how many are below it.
     pub fn search(&self, key: &[u8]) -> Result<usize, usize> {
         match &self.form {
-            Form::Alike { len, places } => {
+            Form::Alike { len, places, .. } => {
                 let first = &self.bytes[HEAD..HEAD + len];
                 // Up to where the key is told from all by a byte in which they do not differ, or by its length.
                 let is_own = |at: usize| places.binary_search(&(at as u8)).is_ok();
@@ -337,6 +380,10 @@ mod tests {
                 prop_assert_eq!(&*found.key(n).unwrap(), &key[..]);
                 prop_assert_eq!(found.belonging(n), [n as u8, 7]);
                 prop_assert_eq!(found.search(key), Ok(n));
+                let behind = || keys.iter().skip(n).map(|key| &key[..]);
+                prop_assert_eq!(found.n_equal(n, behind()), keys.len() - n);
+                prop_assert_eq!(found.n_equal(n, behind().take(2).chain([&probe[..]])), 2.min(keys.len() - n));
+                prop_assert_eq!(found.n_equal(n, behind().skip(1)), 0);
                 for cut in [probe.len(), key.len(), key.len() / 2] {
                     let probe = [&key[..key.len().min(cut)], &probe].concat();
                     prop_assert_eq!(found.n_below(&probe), keys.range(..probe).count());
