@@ -2,8 +2,8 @@
 //!
 //! Names and arguments are fixed, snake case and float64 throughout. The environment can make it another server:
 //! `BENCH_OUTCOME_BYTES_MAX` is how many bytes of request outcomes are kept (a run of minutes reaches a budget that a
-//! busy server reaches in days), `BENCH_MEMORY_BUDGET_BYTES` how much of the data is kept in memory, and with
-//! `BENCH_BY_BALANCE=1` accounts have an index more.
+//! busy server reaches in days), `BENCH_MEMORY_BUDGET_BYTES` how much of the data is kept in memory,
+//! `BENCH_FUNCTION_THREADS` how many threads run functions, and with `BENCH_BY_BALANCE=1` accounts have an index more.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -217,6 +217,9 @@ async fn main() -> ExitCode {
     }
     if let Some(bytes) = number("BENCH_MEMORY_BUDGET_BYTES") {
         server = server.change_config(|config| config.engine.memory_budget_bytes = bytes as usize);
+    }
+    if let Some(threads) = number("BENCH_FUNCTION_THREADS") {
+        server = server.change_config(|config| config.function_threads = threads as usize);
     }
     syncline::cli::run(server).await
 }

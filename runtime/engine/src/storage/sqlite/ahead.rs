@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use syncline_functions::tx::Order;
-use syncline_schema::InternalId;
+use syncline_schema::{InternalId, first_behind};
 
 use super::reader::{ROWS_MAX, Reader, Readers};
 use crate::commit::IndexId;
@@ -461,7 +461,7 @@ impl Range {
 fn behind(range: &BaseRange, last: &[u8]) -> BaseRange {
     let mut rest = range.clone();
     match range.order {
-        Order::Asc => rest.start = [last, &[0]].concat(),
+        Order::Asc => rest.start = first_behind(last).into_vec(),
         Order::Desc => rest.end = Some(last.to_vec()),
     }
     rest
