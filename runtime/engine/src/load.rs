@@ -113,10 +113,11 @@ impl Drop for Loading<'_> {
 
 impl Shared {
     /// What documents and index entries may take: the storage's caches have their part of the whole, and so has what
-    /// allocators hold beyond what is in use. That is at most three quarters.
+    /// allocators hold beyond what is in use, which is most where what comes and goes is large. That leaves a quarter at
+    /// least.
     pub(crate) fn memory_budget(&self) -> usize {
         let whole = self.config.memory_budget_bytes;
-        (whole - whole / 8).saturating_sub(self.storage.cache_bytes_max()).max(whole / 4)
+        (whole - whole / 4).saturating_sub(self.storage.cache_bytes_max()).max(whole / 4)
     }
 
     /// Bytes of the log after which it is moved to the base. What is in the log only cannot be let go of, and takes
