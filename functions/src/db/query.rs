@@ -263,8 +263,8 @@ impl<R: Row> Query<R> {
     /// The first `n` documents, which are a few. One step has them when the query keeps whatever it reads: most of what is
     /// read is looked up so.
     async fn few(&mut self, n: usize) -> Result<SmallVec<[(DocumentId, R); 1]>> {
-        self.check()?;
         if !self.is_filtered() {
+            self.check()?;
             self.run.settled().await;
             let Batch { documents, done, .. } = self.plan.scan(self.run.tx().as_ref(), None, n).await?;
             if done || documents.len() == n {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use syncline_functions::tx::Order;
-use syncline_schema::{InternalId, Timestamp};
+use syncline_schema::{InternalId, Timestamp, first_behind};
 
 use crate::base_key;
 use crate::catalog::{Table, outline_from_base, stored_from_base};
@@ -179,7 +179,7 @@ impl Shared {
                     Some(stored) => {
                         space.documents.install(id.into(), stored.alone(), base);
                     }
-                    None => space.documents.set_resident(&id.0, Some(&[&id.0[..], &[0]].concat())),
+                    None => space.documents.set_resident(&id.0, Some(&first_behind(&id.0))),
                 }
             }
             return Ok(());
@@ -313,7 +313,7 @@ fn covered(index: IndexId, gap: &Gap, order: Order, rows: &[BaseRow], limit: usi
         Some(last) if rows.len() >= limit => {
             let last = base_key::from_base(index, &last.key);
             match order {
-                Order::Asc => Gap { end: Some([&last[..], &[0]].concat()), ..whole },
+                Order::Asc => Gap { end: Some(first_behind(&last).into_vec()), ..whole },
                 Order::Desc => Gap { start: last, ..whole },
             }
         }

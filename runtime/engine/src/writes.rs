@@ -111,9 +111,7 @@ impl Writes {
             Some(position) => {
                 self.unlist_keys(position);
                 let before = std::mem::replace(&mut self.list[position].new, new);
-                if !self.marks.is_empty() {
-                    self.saved.push(Saved { position, new: before });
-                }
+                self.save(position, || before);
                 self.list_keys(position);
             }
             None => {
@@ -122,9 +120,7 @@ impl Writes {
                     // Most transactions write one or two.
                     self.list.reserve_exact(2);
                 }
-                if !self.marks.is_empty() {
-                    self.saved.push(Saved { position, new: old.clone() });
-                }
+                self.save(position, || old.clone());
                 self.list.push(Write { id, table: table.clone(), place, old, new });
                 if self.list.len() == LINEAR_MAX + 1 {
                     (0..self.list.len()).for_each(|position| self.list_keys(position));
@@ -134,6 +130,13 @@ impl Writes {
                     self.list_keys(position);
                 }
             }
+        }
+    }
+
+    /// Remembers what a document was, if that may have to be undone.
+    fn save(&mut self, position: usize, new: impl FnOnce() -> Option<Stored>) {
+        if !self.marks.is_empty() {
+            self.saved.push(Saved { position, new: new() });
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Weak};
 
-use syncline_schema::{DocumentId, InternalId};
+use syncline_schema::{DocumentId, InternalId, first_behind};
 
 use crate::catalog::{Table, stored_from_base};
 use crate::commit::{DocumentKeys, IndexId};
@@ -68,7 +68,7 @@ async fn load_table(shared: &Weak<Shared>, table: &Arc<Table>) -> Result<Loaded,
         let rows = alive.read_gap(table, IndexId::BY_ID, &gap, First::of(CHUNK_ROWS)).await?;
         let is_last = rows.len() < CHUNK_ROWS;
         if let Some(last) = rows.last() {
-            gap.start = [&last.key[..], &[0]].concat();
+            gap.start = first_behind(&last.key).into_vec();
         }
         let rows: Vec<Prepared> = rows.into_iter().map(|row| prepare(table, row)).collect::<Result<_, _>>()?;
         let mut space = table.memory.write();

@@ -2,7 +2,8 @@
 
 use futures::future::join;
 use syncline_schema::{
-    DocumentId, IndexDefinition, InternalId, TableDefinition, TableNumber, is_system_field, object_from_json,
+    DocumentId, IndexDefinition, InternalId, TableDefinition, TableNumber, first_behind, is_system_field,
+    object_from_json,
 };
 
 use super::new_entries::{ENTRIES_AT_ONCE, NewEntries, NewEntry};
@@ -59,7 +60,7 @@ pub(super) async fn read_through(shared: &Shared, catalog: &Catalog, work: &Work
         shared,
         catalog,
         work,
-        rest: Gap { start: from.map_or_else(Vec::new, |id| [&id.0[..], &[0]].concat()), end: None },
+        rest: Gap { start: from.map_or_else(Vec::new, |id| first_behind(&id.0).into_vec()), end: None },
         ended: false,
         n_read: 0,
         mismatch,
@@ -109,7 +110,7 @@ impl Pass<'_> {
             let Work { table, check, .. } = self.work;
             let rows = self.shared.read_gap(table, IndexId::BY_ID, &self.rest, First::of(CHUNK_ROWS)).await?;
             if let Some(last) = rows.last() {
-                self.rest.start = [&last.key[..], &[0]].concat();
+                self.rest.start = first_behind(&last.key).into_vec();
             }
             if let Some(definition) = check {
                 check_rows(table.number, definition, self.catalog, &rows, &mut self.mismatch)?;
