@@ -23,6 +23,7 @@ mod request;
 mod server;
 pub mod surface;
 mod system;
+mod together;
 
 pub use server::{Embedded, InProcess, Running, Server, ServerError, Sqlite};
 

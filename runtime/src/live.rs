@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::executor::{Call, Executor, QueryRun, SystemError};
 use crate::identity::Identity;
+use crate::together::wake_together;
 
 pub(crate) use describe::LiveQuery;
 pub use entry::WatchHandle;
@@ -162,36 +163,27 @@ impl LiveQueries {
         let mut durable = self.inner.engine.watch_durable();
         loop {
             durable.borrow_and_update();
-            if let Err(error) = self.publish() {
-                tracing::error!(%error, "commits could not be followed; all live queries run again");
-                self.state().end_all();
-            }
+            let live = self.clone();
+            wake_together(move || live.publish()).await;
             if durable.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    fn publish(&self) -> Result<(), BeginError> {
-        let at = Arc::new(self.inner.engine.pin_durable()?);
+    /// Publishes the newest durable commit. Those who wait for it wake behind this, and find what they were told.
+    fn publish(&self) {
+        let at = match self.inner.engine.pin_durable() {
+            Ok(pin) => Arc::new(pin),
+            Err(error) => {
+                tracing::error!(%error, "clients are not told of commits until more are made");
+                return;
+            }
+        };
         // Read behind the pin: an undo in between is then seen here, and those who wait for an older generation
         // are told to try again rather than that they are durable.
         let generation = self.inner.engine.watch_durable().borrow().generation;
-        let mut state = self.state();
-        let from = state.published();
-        let mut flights = Vec::new();
-        if at.ts() > from {
-            let mut ended = Vec::new();
-            for commit in self.inner.engine.commits_after(from)? {
-                if commit.ts > at.ts() {
-                    break;
-                }
-                state.apply(&commit, &mut ended);
-            }
-            state.advance(at.ts());
-            flights.extend(ended.into_iter().filter_map(|ended| state.again(ended)));
-        }
-        drop(state);
+        let flights = self.apply(at.ts());
         self.inner.published.send_if_modified(|last| {
             let changed = last.at.ts() != at.ts() || last.generation != generation;
             *last = Published { at: at.clone(), generation };
@@ -200,7 +192,27 @@ impl LiveQueries {
         for (key, flight) in flights {
             self.evaluate(key, flight, at.clone());
         }
-        Ok(())
+    }
+
+    /// Tells watchers of the commits up to `to`, quietly. Returns what is to be evaluated again.
+    fn apply(&self, to: Timestamp) -> Vec<(QueryKey, Flight)> {
+        let mut state = self.state();
+        let from = state.published();
+        if to <= from {
+            return Vec::new();
+        }
+        let mut ended = Vec::new();
+        match self.inner.engine.commits_after(from) {
+            Ok(commits) => {
+                commits.iter().take_while(|commit| commit.ts <= to).for_each(|commit| state.apply(commit, &mut ended));
+            }
+            Err(error) => {
+                tracing::error!(%error, "commits were let go of before they were followed: all live queries run again");
+                state.end_all();
+            }
+        }
+        state.advance(to);
+        ended.into_iter().filter_map(|ended| state.again(ended)).collect()
     }
 
     /// Answers a request: now, or through `watcher` when its evaluation has ended.
@@ -275,7 +287,7 @@ impl LiveQueries {
         if n_asleep <= WOKEN_HERE_MAX {
             wake();
         } else {
-            self.inner.tasks.spawn("wake", Box::pin(async move { wake() }));
+            self.inner.tasks.spawn("wake", Box::pin(wake_together(wake)));
         }
     }
 

@@ -1,10 +1,18 @@
 //! Live queries: who is told what, and what runs again.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use syncline::clock::TokioTimer;
+use syncline::machine::{Machine, Spawn};
 use syncline_tests::app::items::RUNS;
-use syncline_tests::{RawClient, TestServer};
+use syncline_tests::random::SeededRandom;
+use syncline_tests::{RawClient, TestServer, app};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 fn n_rows(n: usize) -> impl Fn(&Value) -> bool {
     move |rows| rows.as_array().is_some_and(|rows| rows.len() == n)
@@ -127,4 +135,72 @@ async fn a_reconnecting_client_gets_every_result_again() {
     let transition = client.transition().await;
     assert_eq!(transition.of(0).expect("an unchanged result, too")["value"], json!(0.0));
     assert!(transition.ts() >= seen);
+}
+
+/// Tasks of a server whose commits are followed only while that is let.
+struct Following {
+    tasks: Handle,
+    is_let: watch::Receiver<bool>,
+}
+
+impl Spawn for Following {
+    fn spawn(&self, name: &'static str, mut future: BoxFuture<'static, ()>) {
+        let mut is_let = self.is_let.clone();
+        self.tasks.spawn(async move {
+            if name != "follow" {
+                return future.await;
+            }
+            while is_let.wait_for(|is_let| *is_let).await.is_ok() {
+                tokio::select! {
+                    biased;
+                    _ = is_let.wait_for(|is_let| !*is_let) => {}
+                    () = &mut future => return,
+                }
+            }
+        });
+    }
+}
+
+/// What commits changed is not known when they were let go of before anybody followed them: then all runs again.
+///
+/// spec: D89
+#[tokio::test]
+async fn live_queries_go_on_when_commits_were_let_go_of_before_they_were_followed() {
+    let (following, is_let) = watch::channel(true);
+    let tasks = Arc::new(Following { tasks: Handle::current(), is_let });
+    let machine = Machine {
+        timer: Arc::new(TokioTimer),
+        random: Arc::new(SeededRandom::new(3)),
+        network: tasks.clone(),
+        functions: tasks,
+    };
+    let server = app::server().machine(machine).change_config(|config| config.engine.recent_commits_bytes_max = 1);
+    let server = server.start_in_process().await.unwrap();
+    let connect = async || {
+        let (client, served) = tokio::io::duplex(64 << 10);
+        server.serve_socket(served);
+        RawClient::over(client, &uuid::Uuid::new_v4().to_string()).await
+    };
+    let mut watcher = connect().await;
+    watcher.subscribe(0, "items:list", json!({"list": "late"})).await;
+    watcher.until(0, n_rows(0)).await;
+
+    let mut writer = connect().await;
+    following.send(false).unwrap();
+    let before = server.engine().durable();
+    let mut n_written: usize = 0;
+    let mut durable = server.engine().watch_durable();
+    while server.engine().commits_after(before).is_ok() {
+        durable.borrow_and_update();
+        let row = json!({"list": "late", "rank": n_written as f64, "text": ""});
+        writer.start_mutation("items:add", row).await;
+        n_written += 1;
+        durable.changed().await.unwrap();
+    }
+    assert!(watcher.transition().now_or_never().is_none(), "nobody was told");
+    following.send(true).unwrap();
+    watcher.until(0, n_rows(n_written)).await;
+    let added = writer.mutation("items:add", json!({"list": "late", "rank": -1.0, "text": ""})).await;
+    assert_eq!(added["success"], true);
+    watcher.until(0, n_rows(n_written + 1)).await;
 }

@@ -29,6 +29,7 @@ use super::host::Host;
 use crate::executor::{Call, MutationRun, QueryRun};
 use crate::function_log::Origin;
 use crate::identity::Identity;
+use crate::live::Published;
 use crate::request::RequestToken;
 use crate::surface::Access::{Administrators, Anyone};
 use crate::surface::Route;
@@ -144,6 +145,11 @@ impl Caller {
             run
         });
         let run = run.await?;
+        // As sessions do: who waits for one batch of the log is woken together with all others.
+        let (on, mut published) = (run.stands_on(), self.host.live.published());
+        let stands = |at: &Published| !on.waits_for(at.at.ts(), at.generation);
+        // An error means that the server ends; what the log has of it says whether it stands.
+        drop(published.wait_for(stands).await);
         self.host.executor.until_durable(&run).await?;
         Ok(run)
     }

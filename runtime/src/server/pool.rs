@@ -51,6 +51,9 @@ struct State {
     waiting: VecDeque<Runnable>,
     n_threads: usize,
     n_idle: usize,
+    /// Of those, threads that were called and have not come yet. To call one more often than once costs as much as a
+    /// short function.
+    n_called: usize,
     /// Tasks that threads have taken, ever; each has its number.
     n_taken: u64,
     /// Who polls a task up to this number was kept when another thread took its place.
@@ -107,9 +110,10 @@ impl Shared {
             return drop(runnable);
         }
         state.waiting.push_back(runnable);
-        let (wakes_thread, wakes_watch) = (state.n_idle > 0, std::mem::take(&mut state.watch_sleeps));
+        let (calls_thread, wakes_watch) = (state.n_idle > state.n_called, std::mem::take(&mut state.watch_sleeps));
+        state.n_called += usize::from(calls_thread);
         drop(state);
-        if wakes_thread {
+        if calls_thread {
             self.ready.notify_one();
         }
         if wakes_watch {
@@ -154,6 +158,7 @@ impl Shared {
             state.n_idle += 1;
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.n_idle -= 1;
+            state.n_called = state.n_called.saturating_sub(1);
         }
     }
 
