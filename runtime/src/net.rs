@@ -164,7 +164,7 @@ pub(crate) fn serve_socket(
     host: &Arc<Host>,
 ) {
     let Some(permit) = room_for_another(host) else { return };
-    let served = upgrade::serve_stream(host.clone(), client, stream);
+    let served = upgrade::serve_stream(host.clone(), upgrade::Opened::now(client, host), stream);
     let served = async move {
         served.await;
         drop(permit);

@@ -105,7 +105,8 @@ enum Happened {
 const LOOK_EVERY_MS: u64 = 10_000;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(host: Arc<Host>, transport: Transport<S>, config: SessionConfig) -> Self {
+    /// Of the socket with a number that rises with each that is opened.
+    pub(super) fn new(host: Arc<Host>, transport: Transport<S>, config: SessionConfig, number: u64) -> Self {
         let (inbox, notes) = inbox();
         let published = host.live.published();
         let now = host.now();
@@ -114,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             now,
             transport,
             watcher: Arc::new(inbox.clone()),
-            lane: Lane::new(host.executor.clone(), host.lanes.clone(), inbox.clone(), published.clone()),
+            lane: Lane::new(number, host.executor.clone(), host.lanes.clone(), inbox.clone(), published.clone()),
             inbox,
             notes,
             watches: HashMap::new(),

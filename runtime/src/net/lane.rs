@@ -34,7 +34,7 @@ const TOLD_AT_ONCE_MAX: usize = 16;
 #[derive(Default)]
 pub(crate) struct Lanes {
     by_session: Mutex<HashMap<[u8; 16], Arc<Shared>>>,
-    n_made: AtomicU64,
+    n_opened: AtomicU64,
 }
 
 /// A socket's lane. Dropped, it begins no other mutation; the one that runs goes on to its end.
@@ -48,7 +48,7 @@ pub(super) struct Lane {
 }
 
 struct Shared {
-    /// Rises with each socket that comes.
+    /// Rises with each socket that is opened.
     number: u64,
     inbox: Inbox,
     /// How far the store is durable: as long as it is not as far as a mutation, its session waits for that.
@@ -94,6 +94,11 @@ pub(super) struct Done {
 }
 
 impl Lanes {
+    /// The number of a socket that is opened now.
+    pub(super) fn next_number(&self) -> u64 {
+        self.n_opened.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Makes `lane` the one of a session, and ends the one it had. An older socket, which may have waited longer for its
     /// token, takes nothing from a newer one: it ends itself.
     fn take_over(&self, session: [u8; 16], lane: &Arc<Shared>) {
@@ -130,14 +135,16 @@ impl Lanes {
 }
 
 impl Lane {
+    /// That of the socket with a [number](Lanes::next_number).
     pub(super) fn new(
+        number: u64,
         executor: Executor,
         lanes: Arc<Lanes>,
         inbox: Inbox,
         published: watch::Receiver<Published>,
     ) -> Self {
         let shared = Shared {
-            number: lanes.n_made.fetch_add(1, Ordering::Relaxed),
+            number,
             inbox,
             published,
             is_hurried: AtomicBool::default(),

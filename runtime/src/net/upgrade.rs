@@ -60,7 +60,8 @@ fn upgrade(
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or_else(|| {
         HttpError::bad_request("ConnectionNotUpgradable", "this connection cannot be upgraded; use HTTP/1.1.")
     })?;
-    tokio::spawn(serve(host, client, on_upgrade, slot));
+    let opened = Opened::now(client, &host);
+    tokio::spawn(serve(host, opened, on_upgrade, slot));
 
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
@@ -103,7 +104,21 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, HttpError> {
     Ok(HeaderValue::from_str(&accept).expect("base64 is a header value"))
 }
 
-async fn serve(host: Arc<Host>, client: ClientVersion, on_upgrade: OnUpgrade, slot: Option<Extension<ConnectionSlot>>) {
+/// A socket that a client has opened.
+pub(super) struct Opened {
+    client: ClientVersion,
+    /// Rises with each. Taken before anything is waited for: a socket that was opened earlier must not look newer than
+    /// the one its client has come back on.
+    number: u64,
+}
+
+impl Opened {
+    pub(super) fn now(client: ClientVersion, host: &Host) -> Self {
+        Opened { client, number: host.lanes.next_number() }
+    }
+}
+
+async fn serve(host: Arc<Host>, opened: Opened, on_upgrade: OnUpgrade, slot: Option<Extension<ConnectionSlot>>) {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -111,38 +126,34 @@ async fn serve(host: Arc<Host>, client: ClientVersion, on_upgrade: OnUpgrade, sl
             return;
         }
     };
-    serve_upgraded(host, client, upgraded).await;
+    serve_upgraded(host, opened, upgraded).await;
     drop(slot);
 }
 
 /// Without the layers of HTTP around it where the connection is a plain one, so that an idle socket costs little.
-async fn serve_upgraded(host: Arc<Host>, client: ClientVersion, upgraded: Upgraded) {
+async fn serve_upgraded(host: Arc<Host>, opened: Opened, upgraded: Upgraded) {
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
             let poll_readable = |stream: &TcpStream, cx: &mut Context<'_>| stream.poll_read_ready(cx).map(drop);
             let transport = Transport::new(parts.io.into_inner(), poll_readable, parts.read_buf, &host.config).await;
-            serve_session(host, client, transport).await;
+            serve_session(host, opened, transport).await;
         }
-        Err(upgraded) => serve_stream(host, client, TokioIo::new(upgraded)).await,
+        Err(upgraded) => serve_stream(host, opened, TokioIo::new(upgraded)).await,
     }
 }
 
 /// Serves a socket behind its handshake; it is read to find out whether there is something to read.
-pub(super) async fn serve_stream(host: Arc<Host>, client: ClientVersion, stream: impl AsyncRead + AsyncWrite + Unpin) {
+pub(super) async fn serve_stream(host: Arc<Host>, opened: Opened, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let transport = Transport::new(stream, |_, _| Poll::Ready(()), Bytes::new(), &host.config).await;
-    serve_session(host, client, transport).await;
+    serve_session(host, opened, transport).await;
 }
 
-async fn serve_session(
-    host: Arc<Host>,
-    client: ClientVersion,
-    transport: Transport<impl AsyncRead + AsyncWrite + Unpin>,
-) {
+async fn serve_session(host: Arc<Host>, opened: Opened, transport: Transport<impl AsyncRead + AsyncWrite + Unpin>) {
     metrics::gauge!("syncline_sockets").increment(1.0);
     host.sessions.fetch_add(1, Ordering::Relaxed);
     let limits = SessionLimits { queries_max: host.config.queries_per_client_max, ..SessionLimits::default() };
-    let config = SessionConfig { client, limits };
-    Connection::new(host.clone(), transport, config).run().await;
+    let config = SessionConfig { client: opened.client, limits };
+    Connection::new(host.clone(), transport, config, opened.number).run().await;
     host.sessions.fetch_sub(1, Ordering::Relaxed);
     metrics::gauge!("syncline_sockets").decrement(1.0);
 }
