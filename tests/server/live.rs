@@ -1,12 +1,14 @@
 //! Live queries: who is told what, and what runs again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use syncline::InProcess;
 use syncline::clock::TokioTimer;
+use syncline::config::Config;
 use syncline::machine::{Machine, Spawn};
 use syncline_tests::app::items::RUNS;
 use syncline_tests::random::SeededRandom;
@@ -137,19 +139,20 @@ async fn a_reconnecting_client_gets_every_result_again() {
     assert!(transition.ts() >= seen);
 }
 
-/// Tasks of a server whose commits are followed only while that is let.
-struct Following {
+/// Tasks of a server, of which some go on only while they are let.
+struct Gated<G> {
     tasks: Handle,
-    is_let: watch::Receiver<bool>,
+    /// The gate of a task, by its name.
+    gate: G,
 }
 
-impl Spawn for Following {
+impl<G: Fn(&str) -> Option<watch::Receiver<bool>> + Send + Sync> Spawn for Gated<G> {
     fn spawn(&self, name: &'static str, mut future: BoxFuture<'static, ()>) {
-        let mut is_let = self.is_let.clone();
+        let Some(mut is_let) = (self.gate)(name) else {
+            self.tasks.spawn(future);
+            return;
+        };
         self.tasks.spawn(async move {
-            if name != "follow" {
-                return future.await;
-            }
             while is_let.wait_for(|is_let| *is_let).await.is_ok() {
                 tokio::select! {
                     biased;
@@ -161,26 +164,55 @@ impl Spawn for Following {
     }
 }
 
-/// What commits changed is not known when they were let go of before anybody followed them: then all runs again.
-///
-/// spec: D89
-#[tokio::test]
-async fn live_queries_go_on_when_commits_were_let_go_of_before_they_were_followed() {
-    let (following, is_let) = watch::channel(true);
-    let tasks = Arc::new(Following { tasks: Handle::current(), is_let });
+/// A server with such tasks, all on this thread.
+async fn start_gated(
+    gate: impl Fn(&str) -> Option<watch::Receiver<bool>> + Send + Sync + 'static,
+    change: impl FnOnce(&mut Config),
+) -> InProcess {
+    let tasks = Arc::new(Gated { tasks: Handle::current(), gate });
     let machine = Machine {
         timer: Arc::new(TokioTimer),
         random: Arc::new(SeededRandom::new(3)),
         network: tasks.clone(),
         functions: tasks,
     };
-    let server = app::server().machine(machine).change_config(|config| config.engine.recent_commits_bytes_max = 1);
-    let server = server.start_in_process().await.unwrap();
-    let connect = async || {
-        let (client, served) = tokio::io::duplex(64 << 10);
-        server.serve_socket(served);
-        RawClient::over(client, &uuid::Uuid::new_v4().to_string()).await
-    };
+    app::server().machine(machine).change_config(change).start_in_process().await.unwrap()
+}
+
+async fn open_socket(server: &InProcess, session: &str) -> RawClient {
+    let (client, served) = tokio::io::duplex(64 << 10);
+    server.serve_socket(served);
+    RawClient::over(client, session).await
+}
+
+/// spec: S85
+#[tokio::test]
+async fn a_socket_that_is_served_late_takes_nothing_from_the_one_its_client_came_back_on() {
+    let (serving, is_let) = watch::channel(false);
+    let is_first = AtomicBool::new(true);
+    let gate = move |name: &str| (name == "socket" && is_first.swap(false, Ordering::SeqCst)).then(|| is_let.clone());
+    let server = start_gated(gate, |_| {}).await;
+    let session = uuid::Uuid::new_v4().to_string();
+    let increment = || json!({"name": "late", "by": 1.0});
+    let mut lost = open_socket(&server, &session).await;
+    lost.start_mutation("counter:increment", increment()).await;
+    let mut back = open_socket(&server, &session).await;
+    assert_eq!(back.mutation("counter:increment", increment()).await["result"], json!(1.0));
+    serving.send(true).unwrap();
+    let (_, closed) = lost.until_closed().await;
+    assert_eq!(closed.code, 1011, "the older one ends");
+    assert_eq!(back.mutation("counter:increment", increment()).await["result"], json!(2.0));
+}
+
+/// What commits changed is not known when they were let go of before anybody followed them: then all runs again.
+///
+/// spec: D89
+#[tokio::test]
+async fn live_queries_go_on_when_commits_were_let_go_of_before_they_were_followed() {
+    let (following, is_let) = watch::channel(true);
+    let gate = move |name: &str| (name == "follow").then(|| is_let.clone());
+    let server = start_gated(gate, |config| config.engine.recent_commits_bytes_max = 1).await;
+    let connect = async || open_socket(&server, &uuid::Uuid::new_v4().to_string()).await;
     let mut watcher = connect().await;
     watcher.subscribe(0, "items:list", json!({"list": "late"})).await;
     watcher.until(0, n_rows(0)).await;
