@@ -91,6 +91,14 @@ impl InternalId {
         bytes[14..].copy_from_slice(&days.to_be_bytes());
         InternalId(bytes)
     }
+
+    /// The creation time that an id was made of, if it was made by [`InternalId::new`] and of one that it has room for.
+    #[must_use]
+    pub fn creation_time(self) -> f64 {
+        let mut ticks = [0; 8];
+        ticks[1..].copy_from_slice(&self.0[..7]);
+        u64::from_be_bytes(ticks) as f64 / CREATION_TICKS_A_MS
+    }
 }
 
 /// The id of a document, unique in the whole store. Ordered by table, then as the texts are.
@@ -400,6 +408,16 @@ mod tests {
         let mut bytes = [vint, &[7; INTERNAL_LEN]].concat();
         bytes.extend(fletcher16(&bytes));
         base32_encode(&bytes).to_string()
+    }
+
+    #[test]
+    fn an_id_has_the_creation_time_that_it_was_made_of() {
+        for created in [1_699_931_054_642.111_f64, 1_795_421_836_050.490_2, 1_795_421_836_050.490_2_f64.next_up(), 2.0]
+        {
+            let id = InternalId::new(created, [0xff; 7], 20_780);
+            assert_eq!(id.creation_time(), created);
+            assert!(id < InternalId::new(created.next_up().max(created + 0.001), [0; 7], 0));
+        }
     }
 
     /// spec: D22

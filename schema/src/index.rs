@@ -208,7 +208,7 @@ pub fn document_keys(
     id: &DocumentId,
 ) -> Result<Vec<Vec<u8>>, JsonError> {
     let mut keys = Vec::with_capacity(indexes.len());
-    IndexedFields::new(indexes).read(json, |key| {
+    IndexedFields::new(indexes).read(json, 0, |key| {
         write_key_end(creation_time, id, key);
         keys.push(key.clone());
     })?;
@@ -235,13 +235,14 @@ impl<'a> IndexedFields<'a> {
     }
 
     /// Calls `each` for the indexes in their order, with the keys of their fields in a stored document; it may put more
-    /// behind them.
+    /// behind them. What stands before `fields_at` is not looked at, where a text is read quickly: up to the comma or brace
+    /// behind the system fields, which no index has.
     ///
     /// # Errors
     /// When the text is no document's.
-    pub fn read(&mut self, json: &str, mut each: impl FnMut(&mut Vec<u8>)) -> Result<(), JsonError> {
+    pub fn read(&mut self, json: &str, fields_at: usize, mut each: impl FnMut(&mut Vec<u8>)) -> Result<(), JsonError> {
         self.forget();
-        if !self.places.is_empty() && compact::visit(json, &mut *self).is_err() {
+        if !self.places.is_empty() && compact::visit_fields(json, fields_at, &mut *self).is_err() {
             self.forget();
             let mut deserializer = serde_json::Deserializer::from_str(json);
             deserializer

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::executor::block_on;
 use rusqlite::Connection;
 use syncline_engine::{
-    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseWrites, IndexId, SqliteOptions, SqliteStorage, Storage,
-    StorageError,
+    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseRow, BaseText, BaseWrites, IndexId, SqliteOptions, SqliteStorage,
+    Storage, StorageError,
 };
 use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, StoredText, TableNumber};
@@ -26,10 +26,10 @@ fn entry(n: u32) -> (IndexId, BaseKey) {
     (INDEX, BaseKey::new(&n.to_be_bytes(), id(n).internal))
 }
 
-fn text(n: u32, version: u64) -> StoredText {
+fn text(n: u32, version: u64) -> BaseText {
     // Some are so large that not many are read ahead.
     let len = if n % 500 == 77 { 200_000 } else { n * 37 % 1_900 };
-    format!(r#"{{"version":{version},"n":{n},"body":"{}"}}"#, "x".repeat(len as usize)).into()
+    StoredText::from(format!(r#"{{"version":{version},"n":{n},"body":"{}"}}"#, "x".repeat(len as usize))).into()
 }
 
 /// Of every fiftieth there is an entry only.
@@ -76,7 +76,7 @@ impl Batches {
 }
 
 fn expected(numbers: std::ops::Range<u32>, order: Order) -> Vec<BaseRow> {
-    let row = |n| BaseRow { key: entry(n).1, json: is_there(n).then(|| text(n, 1).into()) };
+    let row = |n| BaseRow { key: entry(n).1, json: is_there(n).then(|| text(n, 1)) };
     match order {
         Order::Asc => numbers.map(row).collect(),
         Order::Desc => numbers.rev().map(row).collect(),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use syncline_engine::{
-    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseWrites, Checkpoint, IndexId, LogBatch, Progress, SqliteOptions,
-    SqliteStorage, Storage, StorageError,
+    BaseAnswer, BaseKey, BaseRange, BaseRead, BaseText, BaseWrites, Checkpoint, IndexId, LogBatch, Progress,
+    SqliteOptions, SqliteStorage, Storage, StorageError,
 };
 use syncline_functions::tx::Order;
 use syncline_schema::{DocumentId, InternalId, StoredText, TableNumber, Timestamp};
@@ -39,7 +39,7 @@ async fn the_shell_reads_beside_the_server() {
     let storage = open(&path).unwrap();
     let id = DocumentId { table: TableNumber(10_001), internal: InternalId([1; 16]) };
     let json = format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"hello"}}"#);
-    let documents = vec![(id, json.into())];
+    let documents = vec![(id, StoredText::from(json).into())];
     storage.write_base(BaseWrites { documents, ..BaseWrites::default() }).await.unwrap();
     let meta = vec![("table/10001".to_owned(), r#"{"name":"messages"}"#.to_owned())];
     storage.finish_checkpoint(Checkpoint { base: Some(Timestamp(5)), meta, ..Checkpoint::default() }).await.unwrap();
@@ -80,12 +80,12 @@ async fn a_store_of_a_newer_version_is_refused() {
     let path = folder.path().join("store.db");
     closed(&path).await;
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 5 }));
+    assert_eq!(open(&path).err(), Some(StorageError::Version { found: 7, known: 6 }));
 }
 
 fn a_document(text: &str) -> (DocumentId, BaseWrites) {
     let id = DocumentId { table: TableNumber(10_001), internal: InternalId([1; 16]) };
-    let json = format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"{text}"}}"#);
+    let json = StoredText::from(format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"{text}"}}"#));
     (id, BaseWrites { documents: vec![(id, json.into())], ..BaseWrites::default() })
 }
 
@@ -165,10 +165,11 @@ async fn blocks_are_pages_unless_a_document_is_larger_than_one() {
     let document = |n: u32, len: usize| {
         let internal = InternalId(u128::from(n).to_be_bytes());
         let id = DocumentId { table: TableNumber(10_001), internal };
-        (id, format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"{}"}}"#, "x".repeat(len)).into())
+        let json = format!(r#"{{"_creationTime":1.0,"_id":"{id}","body":"{}"}}"#, "x".repeat(len));
+        (id, BaseText::from(StoredText::from(json)))
     };
     let mut documents: Vec<_> = (0..600).map(|n| document(n, (n * 37 % 1_900) as usize)).collect();
-    let put = async |documents: &[(DocumentId, StoredText)]| {
+    let put = async |documents: &[(DocumentId, BaseText)]| {
         let entry = |(id, _): &(DocumentId, _)| {
             let index = IndexId { table: id.table, index: 2 };
             (index, BaseKey::new(&id.text().as_bytes()[..20], id.internal))
@@ -192,13 +193,14 @@ async fn blocks_are_pages_unless_a_document_is_larger_than_one() {
     put(&documents).await;
     assert!(n_pages("overflow") < 30, "two documents of 150 kB");
     for (id, json) in &documents {
-        assert_eq!(read(&storage, *id).await.unwrap(), [BaseAnswer::Documents(vec![Some(json.clone().into())])]);
+        assert_eq!(read(&storage, *id).await.unwrap(), [BaseAnswer::Documents(vec![Some(json.clone())])]);
     }
 }
 
 /// Files of older formats, as the versions that wrote them left them.
 const FORMAT_2: &str = include_str!("format_2.sql");
 const FORMAT_4: &str = include_str!("format_4.sql");
+const FORMAT_5: &str = include_str!("format_5.sql");
 
 fn older_file(path: &Path, format: &str, change: &str) {
     let file = Connection::open(path).unwrap();
@@ -230,6 +232,11 @@ async fn check_older(path: &Path, format: &str, change: &str, batches: &[u64]) {
     let told = told.into_inner();
     assert!(told.contains(&("upgrade", "documents".to_owned(), N_OLD as u64)), "{told:?}");
     assert!(told.contains(&("upgrade", "index entries".to_owned(), 2 * N_OLD as u64)), "{told:?}");
+    check_upgraded(path, storage, batches).await;
+}
+
+/// What came of such a file.
+async fn check_upgraded(path: &Path, storage: SqliteStorage, batches: &[u64]) {
     let by_creation = in_order(&storage, 10_002, 1).await;
     assert_eq!(by_creation.len(), N_OLD);
     for (id, json) in &by_creation {
@@ -280,6 +287,31 @@ async fn a_store_of_an_older_format_is_brought_up_to_date() {
     check_older(&path("4.db"), FORMAT_4, "", &[]).await;
     let broken_off = "CREATE TABLE document_blocks (x); INSERT INTO document_blocks VALUES (1)";
     check_older(&path("4b.db"), FORMAT_4, broken_off, &[]).await;
+}
+
+#[tokio::test]
+async fn blocks_of_format_5_are_read_as_they_are_until_they_are_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    older_file(&path, FORMAT_5, "");
+    let blocks = |path: &Path| -> (u32, u32, Vec<u8>) {
+        let sql = "SELECT (SELECT user_version FROM pragma_user_version), count(*), keys FROM document_blocks";
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        Connection::open(path).unwrap().query_row(sql, [], row).unwrap()
+    };
+    let (5, 1, before) = blocks(&path) else { panic!("one block") };
+    let storage = open(&path).unwrap();
+    assert_eq!(blocks(&path), (6, 1, before.clone()));
+    check_upgraded(&path, storage, &[]).await;
+    // Writing one of them writes all of its block, with what is not looked for in the texts any more.
+    let storage = open(&path).unwrap();
+    let (id, json) = in_order(&storage, 10_002, 1).await.swap_remove(2);
+    let id = DocumentId { table: TableNumber(10_002), internal: id };
+    let documents = vec![(id, StoredText::from(json).into())];
+    storage.write_base(BaseWrites { documents, ..BaseWrites::default() }).await.unwrap();
+    let (6, 1, after) = blocks(&path) else { panic!("one block") };
+    assert_eq!(after.len(), before.len() + 3 * N_OLD);
+    check_upgraded(&path, storage, &[]).await;
 }
 
 #[tokio::test]

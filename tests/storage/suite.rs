@@ -60,13 +60,8 @@ fn document(n: u8) -> DocumentId {
     DocumentId { table: TABLE, internal: InternalId([n; 16]) }
 }
 
-fn text(n: u8) -> StoredText {
-    format!(r#"{{"n":{n}}}"#).into()
-}
-
-/// What is read where that was written.
-fn in_base(n: u8) -> BaseText {
-    text(n).into()
+fn text(n: u8) -> BaseText {
+    StoredText::from(format!(r#"{{"n":{n}}}"#)).into()
 }
 
 pub async fn a_new_storage_is_empty(place: Place) {
@@ -160,7 +155,7 @@ async fn check_ranges(storage: &dyn Storage, part: impl Fn(BaseRange) -> BaseRea
         let found = rows(storage, &part, range(start, end, Order::Asc, limit)).await;
         let numbers: Vec<u8> = found.iter().map(|row| row.key.id().0[0]).collect();
         assert_eq!(numbers, expected, "{start:?} {end:?}");
-        let fits = |row: &BaseRow| row.key.starts_with(&row.key.id().0) && row.json == Some(in_base(row.key.id().0[0]));
+        let fits = |row: &BaseRow| row.key.starts_with(&row.key.id().0) && row.json == Some(text(row.key.id().0[0]));
         assert!(found.iter().all(fits));
         let mut back = rows(storage, &part, range(start, end, Order::Desc, limit)).await;
         back.reverse();
@@ -186,7 +181,7 @@ pub async fn documents_are_read_by_id_and_in_ranges(place: Place) {
     storage.write_base(writes).await.unwrap();
     let ids = [3, 4, 1].map(|n| InternalId([n; 16])).into();
     let answers = storage.read(vec![BaseRead::Documents { table: TABLE, ids }]).await;
-    assert_eq!(answers, Ok(vec![BaseAnswer::Documents(vec![Some(in_base(33)), None, Some(in_base(1))])]));
+    assert_eq!(answers, Ok(vec![BaseAnswer::Documents(vec![Some(text(33)), None, Some(text(1))])]));
     let writes = BaseWrites { documents: vec![(document(3), text(3))], ..BaseWrites::default() };
     storage.write_base(writes).await.unwrap();
     check_ranges(&*storage, |range| BaseRead::DocumentRange { table: TABLE, range }).await;
@@ -232,12 +227,12 @@ pub async fn an_entry_leads_to_its_own_document_or_none(place: Place) {
         let rows = rows(&*storage, index_range, range(&[], None, Order::Asc, 9)).await;
         rows.into_iter().map(|row| (row.key.id().0[0], row.json)).collect::<Vec<_>>()
     };
-    assert_eq!(found().await, [(1, Some(in_base(1))), (2, None)]);
+    assert_eq!(found().await, [(1, Some(text(1))), (2, None)]);
     storage.write_base(put(&[2], &[])).await.unwrap();
-    assert_eq!(found().await, [(1, Some(in_base(1))), (2, Some(in_base(2)))], "it is there again, somewhere else");
+    assert_eq!(found().await, [(1, Some(text(1))), (2, Some(text(2)))], "it is there again, somewhere else");
     storage.write_base(put(&[], &[3, 4])).await.unwrap();
     storage.write_base(put(&[4], &[])).await.unwrap();
-    assert_eq!(found().await[2..], [(3, Some(in_base(3))), (4, Some(in_base(4)))], "an entry may be there first");
+    assert_eq!(found().await[2..], [(3, Some(text(3))), (4, Some(text(4)))], "an entry may be there first");
 }
 
 /// Entries of an index that is dropped.

@@ -167,7 +167,7 @@ fn document_writes(table: &Table, documents: &[(IdKey, Place)], base: Timestamp,
         match space.documents.newest_between(document, base, to) {
             None => {}
             Some(version) => match &version.value {
-                Some(stored) => writes.documents.push((id, stored.json.clone())),
+                Some(stored) => writes.documents.push((id, stored.into())),
                 None => writes.documents_removed.push(id),
             },
         }

@@ -61,11 +61,6 @@ pub(crate) fn head_len(text: &str) -> Option<usize> {
     Some(head_of(text)?.end)
 }
 
-/// The creation time of a stored text. `None` when it is not such a text.
-pub(crate) fn creation_time(text: &str) -> Option<f64> {
-    head_of(text)?.creation_time.parse().ok()
-}
-
 /// The text of an object with a stored text's own fields.
 pub(crate) fn own_fields(text: &str) -> Option<String> {
     let fields = &text[head_of(text)?.end..];
@@ -219,7 +214,7 @@ pub(crate) fn measure(text: &str) -> Option<Measure> {
 }
 
 /// What is kept beside a stored text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Outline {
     /// Milliseconds since the epoch.
     pub creation_time: f64,
@@ -482,10 +477,10 @@ mod tests {
         assert_eq!(empty, r#"{"_creationTime":1699931054642.111,"_id":"j577p7x0s4z5ah6jhe7pm462x57kmmrq"}"#);
         let text = stored(2.0, &id(), r#"{"a":1.0}"#);
         assert_eq!(text, r#"{"_creationTime":2.0,"_id":"j577p7x0s4z5ah6jhe7pm462x57kmmrq","a":1.0}"#);
-        assert_eq!(creation_time(&text), Some(2.0));
+        assert_eq!(outline(&text).unwrap().creation_time, 2.0);
         assert_eq!(own_fields(&text).unwrap(), r#"{"a":1.0}"#);
         assert_eq!(own_fields(&empty).unwrap(), "{}");
-        assert!(creation_time(r#"{"a":1.0}"#).is_none());
+        assert_eq!(outline(r#"{"a":1.0}"#), None);
     }
 
     fn check_merge(fields: &str, patch: &str, expected: &str) {

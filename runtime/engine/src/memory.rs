@@ -79,6 +79,13 @@ impl<'a> From<&'a Stored> for Sight<'a> {
     }
 }
 
+impl From<&Stored> for BaseText {
+    fn from(stored: &Stored) -> Self {
+        let Sight { json, outline } = stored.into();
+        BaseText::new(json.clone(), Some(outline))
+    }
+}
+
 impl Weigh for Stored {
     /// One that is written often has the one before beside the newest nearly always: for those who read it still.
     type Versions = [Version<Stored>; 2];

@@ -164,9 +164,8 @@ impl Deref for BaseKey {
     }
 }
 
-/// The stored text of a document of the base, with what the engine keeps beside it: it is found where the text is read,
-/// which may be another processor than the reader's.
-#[derive(Clone, Debug, Default)]
+/// The stored text of a document of the base, with what the engine keeps beside it.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BaseText {
     text: StoredText,
     /// `None`: the text is not that of a document.
@@ -174,6 +173,11 @@ pub struct BaseText {
 }
 
 impl BaseText {
+    /// `outline` is what the text has.
+    pub(crate) fn new(text: StoredText, outline: Option<Outline>) -> Self {
+        BaseText { text, outline }
+    }
+
     pub(crate) fn into_stored(self) -> StoredText {
         self.text
     }
@@ -200,16 +204,8 @@ impl Deref for BaseText {
     }
 }
 
-impl PartialEq for BaseText {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for BaseText {}
-
 /// A row of a range.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BaseRow {
     /// Its key, with the document's id.
     pub key: BaseKey,
@@ -218,7 +214,7 @@ pub struct BaseRow {
 }
 
 /// The answer to a [`BaseRead`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum BaseAnswer {
     /// To [`BaseRead::Documents`], in their order.
     Documents(Vec<Option<BaseText>>),
@@ -249,7 +245,7 @@ pub struct OutcomeGroup {
 #[derive(Clone, Debug, Default)]
 pub struct BaseWrites {
     /// Documents to put.
-    pub documents: Vec<(DocumentId, StoredText)>,
+    pub documents: Vec<(DocumentId, BaseText)>,
     /// Documents to remove.
     pub documents_removed: Vec<DocumentId>,
     /// Index entries to put.

@@ -56,9 +56,10 @@ pub(crate) fn read<T: FieldType>(text: &str) -> Result<T> {
     Ok(value)
 }
 
-/// Shows a visitor the value of a text. It may have been shown a part when the reader gives up.
-pub(crate) fn visit<'de, V: Visitor<'de>>(text: &'de str, visitor: V) -> Result<V::Value> {
-    let mut reader = Reader::new(text, 0);
+/// Shows a visitor the object of a text, from the comma before a field or its closing brace on, unless `at` is 0. It may
+/// have been shown a part when the reader gives up.
+pub(crate) fn visit_fields<'de, V: Visitor<'de>>(text: &'de str, at: usize, visitor: V) -> Result<V::Value> {
+    let mut reader = Reader { opened: at > 0, ..Reader::new(text, at) };
     let value = reader.deserialize_any(visitor)?;
     reader.end()?;
     Ok(value)

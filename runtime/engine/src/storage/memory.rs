@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use futures::future;
 use syncline_functions::tx::Order;
-use syncline_schema::{DocumentId, InternalId, StoredText, TableNumber, Timestamp};
+use syncline_schema::{DocumentId, InternalId, TableNumber, Timestamp};
 use tokio::sync::watch;
 
 use super::{
@@ -50,7 +50,7 @@ struct Disk {
     head: Timestamp,
     base: Timestamp,
     meta: BTreeMap<String, String>,
-    documents: BTreeMap<DocumentId, StoredText>,
+    documents: BTreeMap<DocumentId, BaseText>,
     /// By their bytes, which bounds of ranges are compared with.
     entries: BTreeMap<(IndexId, Arc<[u8]>), BaseKey>,
     outcomes: BTreeMap<([u8; 16], Timestamp), OutcomeGroup>,
@@ -65,7 +65,7 @@ struct Disk {
 
 #[derive(Clone, Debug)]
 enum Undo {
-    Document(DocumentId, Option<StoredText>),
+    Document(DocumentId, Option<BaseText>),
     Entry((IndexId, Arc<[u8]>), Option<BaseKey>),
     Outcome(([u8; 16], Timestamp), Option<OutcomeGroup>),
 }
@@ -258,10 +258,7 @@ impl Disk {
             bound => bound.map(id),
         };
         let rows = self.documents.range((lower, upper));
-        cut(
-            rows.map(|(id, json)| BaseRow { key: BaseKey::new(&[], id.internal), json: Some(json.clone().into()) }),
-            range,
-        )
+        cut(rows.map(|(id, json)| BaseRow { key: BaseKey::new(&[], id.internal), json: Some(json.clone()) }), range)
     }
 
     fn entry_rows(&self, index: IndexId, range: &BaseRange) -> Vec<BaseRow> {
@@ -273,7 +270,7 @@ impl Disk {
         let rows = self.entries.range((index, Arc::from(&range.start[..]))..upper);
         let rows = rows.map(|(_, key)| {
             let json = self.documents.get(&DocumentId { table: index.table, internal: key.id() });
-            BaseRow { key: key.clone(), json: json.cloned().map(BaseText::from) }
+            BaseRow { key: key.clone(), json: json.cloned() }
         });
         cut(rows, range)
     }
@@ -281,7 +278,7 @@ impl Disk {
     fn read(&self, part: BaseRead) -> BaseAnswer {
         match part {
             BaseRead::Documents { table, ids } => {
-                let find = |internal| self.documents.get(&DocumentId { table, internal }).cloned().map(BaseText::from);
+                let find = |internal| self.documents.get(&DocumentId { table, internal }).cloned();
                 BaseAnswer::Documents(ids.into_iter().map(find).collect())
             }
             BaseRead::DocumentRange { table, range } => BaseAnswer::Rows(self.document_rows(table, &range)),

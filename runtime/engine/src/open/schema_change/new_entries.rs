@@ -10,8 +10,9 @@ use std::fmt;
 use syncline_schema::{DocumentId, IndexDefinition, IndexedFields, TableNumber, Value, write_key};
 
 use super::Work;
+use crate::catalog::outline_from_base;
 use crate::commit::IndexId;
-use crate::document;
+use crate::document::Outline;
 use crate::storage::{BaseKey, BaseRow, StorageError};
 
 /// Index entries written in one transaction of the storage, a number: about a megabyte.
@@ -68,12 +69,12 @@ impl<'a> NewEntries<'a> {
                 let document = DocumentId { table: self.table, internal: id };
                 StorageError::Corrupt { what: format!("document {document}: {what}") }
             };
-            let json = json.as_deref().unwrap_or_default();
-            let created = document::creation_time(json).ok_or_else(|| corrupt(&"it has no creation time"))?;
+            let json = json.as_ref().ok_or_else(|| corrupt(&"it is not there"))?;
+            let Outline { creation_time, head_len, .. } = outline_from_base(json)?;
             let mut of = self.of.iter_mut();
-            let read = self.fields.read(json, |key| {
+            let read = self.fields.read(json, head_len as usize, |key| {
                 let Some(Gathered { newest, .. }) = of.next() else { return };
-                write_key(Some(&Value::Float64(created)), key);
+                write_key(Some(&Value::Float64(creation_time)), key);
                 let key = BaseKey::new(key, id);
                 self.bytes += bytes_of(&key);
                 newest.push(key);

@@ -17,7 +17,7 @@ use syncline_schema::{InternalId, first_behind};
 
 use super::reader::{ROWS_MAX, Reader, Readers};
 use crate::commit::IndexId;
-use crate::storage::{BaseKey, BaseRange, BaseRow, BaseText, StorageError};
+use crate::storage::{BaseKey, BaseRange, BaseRow, StorageError};
 
 /// So many rows behind a batch are worth a second processor: to wake it takes as long as to read some tens.
 const AHEAD_MIN: usize = 64;
@@ -146,7 +146,7 @@ impl Task {
                 let (mut n, mut bytes) = (0, 0);
                 let read = reader.each_document(self.index.table, &ids, |text| {
                     bytes += text.as_ref().map_or(0, |text| text.len());
-                    rows[n].json = text.map(BaseText::from);
+                    rows[n].json = text;
                     n += 1;
                     if bytes < PIECE_BYTES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 });

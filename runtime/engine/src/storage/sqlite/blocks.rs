@@ -512,7 +512,7 @@ mod tests {
 
     use super::*;
 
-    const SMALL: BlockSize = BlockSize { max: 250 };
+    const SMALL: BlockSize = BlockSize { max: 275 };
 
     /// Two neighbours: nothing of one may be taken for the other's.
     const INDEXES: [IndexId; 2] =
@@ -527,7 +527,7 @@ mod tests {
     }
 
     fn text(json: &[u8]) -> Text<'_> {
-        Text { sum: json.len() as i64, json }
+        Text { sum: json.len() as i64, json, outline: None }
     }
 
     /// What a block is and holds is right; all rows of an index.

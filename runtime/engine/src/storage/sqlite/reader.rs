@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, params};
 use syncline_functions::tx::Order;
-use syncline_schema::{DocumentId, InternalId, StoredText, TableNumber};
+use syncline_schema::{DocumentId, InternalId, TableNumber};
 use tokio::sync::mpsc;
 
 use super::ahead::Ahead;
@@ -214,7 +214,7 @@ impl Reader {
     fn documents(&mut self, table: TableNumber, ids: &[InternalId]) -> Result<Vec<Option<BaseText>>> {
         let mut texts = Vec::with_capacity(ids.len());
         self.each_document(table, ids, |text| {
-            texts.push(text.map(BaseText::from));
+            texts.push(text);
             ControlFlow::Continue(())
         })?;
         Ok(texts)
@@ -225,7 +225,7 @@ impl Reader {
         &mut self,
         table: TableNumber,
         ids: &[InternalId],
-        mut visit: impl FnMut(Option<StoredText>) -> ControlFlow<()>,
+        mut visit: impl FnMut(Option<BaseText>) -> ControlFlow<()>,
     ) -> Result<()> {
         let (mut left, mut flow) = (ids, ControlFlow::Continue(()));
         while flow.is_continue()
@@ -280,7 +280,7 @@ impl Reader {
             if let Some(id) = ids.get(texts.len()) {
                 return Err(damaged_document(table, *id));
             }
-            let found = keys.into_iter().zip(texts).map(|(key, json)| BaseRow { key, json: Some(json.into()) });
+            let found = keys.into_iter().zip(texts).map(|(key, json)| BaseRow { key, json: Some(json) });
             in_order(range.order, found, |row| rows.push(row));
             Ok(())
         })?;
@@ -369,7 +369,7 @@ fn in_block(
     block: &Block<&[u8]>,
     table: TableNumber,
     ids: &[InternalId],
-    visit: &mut impl FnMut(Option<StoredText>) -> ControlFlow<()>,
+    visit: &mut impl FnMut(Option<BaseText>) -> ControlFlow<()>,
 ) -> SqliteResult<InBlock> {
     let (mut n, mut last, n_keys) = (0, None, block.keys.n());
     while let Some(id) = ids.get(n) {

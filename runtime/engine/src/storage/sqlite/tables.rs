@@ -16,7 +16,7 @@ use crate::storage::log_files::{LogFiles, LogId};
 const APPLICATION_ID: i64 = 0x5359_4e4c;
 
 /// The newest format that this version reads and writes. What older ones had instead: see `upgrade.rs`.
-const FORMAT: i64 = 5;
+pub(super) const FORMAT: i64 = 6;
 
 /// How large the pages of a new file are, bytes. Source: ours, measured; each has one block.
 const PAGE_BYTES: i64 = 8192;

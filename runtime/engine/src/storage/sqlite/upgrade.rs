@@ -6,6 +6,7 @@
 //! - Format 3 had the index and the key of an entry in one value, which ended with the id.
 //! - Up to there the log was in a table, a batch in a row.
 //! - Format 4 had rows as format 3: those of what is in one block now.
+//! - Format 5 had blocks without outlines. They are read as they are, and have outlines when they are written again.
 //!
 //! The blocks are filled from the rows, some in a transaction, so that SQLite's log stays short however large the file
 //! is. The last transaction removes the rows: whatever comes between leaves the file in its old format, with tables that
@@ -18,6 +19,7 @@ use syncline_schema::{InternalId, TableNumber, Timestamp};
 
 use super::blocks::{self, BlockSize, Edit, Text, Tree, documents_of, text_sum};
 use super::error::{damaged, of_sqlite};
+use super::tables::FORMAT;
 use crate::base_key::to_base;
 use crate::commit::IndexId;
 use crate::ports::Progress;
@@ -30,13 +32,16 @@ const CHUNK_ROWS: i64 = 10_000;
 
 type Result<T> = std::result::Result<T, rusqlite::Error>;
 
-/// From one of the formats before 5 to that.
+/// From one of the formats before to the newest.
 pub(super) fn upgrade(
     connection: &Connection,
     path: &Path,
     from: i64,
     on_progress: &dyn Fn(&Progress),
 ) -> std::result::Result<(), StorageError> {
+    if from >= 5 {
+        return connection.pragma_update(None, "user_version", FORMAT).map_err(of_sqlite);
+    }
     let log = if from < 4 { Some(import_log(connection, path)?) } else { None };
     copy_rows(connection, from, on_progress).map_err(of_sqlite)?;
     finish(connection, log).map_err(of_sqlite)
@@ -87,7 +92,7 @@ fn finish(connection: &Connection, log: Option<LogId>) -> Result<()> {
         transaction.execute_batch("ALTER TABLE position ADD COLUMN log BLOB; DROP TABLE log")?;
         transaction.execute("UPDATE position SET log = ?1", [id])?;
     }
-    transaction.pragma_update(None, "user_version", 5)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
 }
 
@@ -103,7 +108,7 @@ struct OldRow {
 
 impl OldRow {
     fn edit(&self) -> Edit<'_> {
-        Edit { key: self.key.clone(), text: Some(Text { sum: self.sum, json: self.json.as_bytes() }) }
+        Edit { key: self.key.clone(), text: Some(Text { sum: self.sum, json: self.json.as_bytes(), outline: None }) }
     }
 }
 

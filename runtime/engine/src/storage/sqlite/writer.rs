@@ -150,9 +150,9 @@ impl Writer {
 }
 
 fn write_parts(transaction: &Transaction<'_>, writes: &BaseWrites, size: BlockSize) -> Result<usize, rusqlite::Error> {
-    let put = writes.documents.iter().map(|(id, json)| {
-        let json = json.as_bytes();
-        (*id, Some(Text { sum: text_sum(id.table, id.internal, json), json }))
+    let put = writes.documents.iter().map(|(id, text)| {
+        let (json, outline) = (text.as_bytes(), text.outline());
+        (*id, Some(Text { sum: text_sum(id.table, id.internal, json), json, outline }))
     });
     let removed = writes.documents_removed.iter().map(|id| (*id, None));
     let edits = put.chain(removed).map(|(DocumentId { table, internal }, text)| {

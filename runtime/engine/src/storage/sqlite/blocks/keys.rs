@@ -1,7 +1,7 @@
 //! The sorted keys of a block, each with a few bytes that belong to it. Pure.
 //!
 //! ```text
-//! keys  = sum (4)  n (2)  length (2)  alike or other  what belongs to each * n
+//! keys  = sum (4)  n (2)  length (1)  belonging (1)  alike or other  what belongs to each * n
 //! alike = the first key  mask (a bit for each of its bytes)  the bytes in the mask * n
 //! other = length of the prefix (2)  prefix  end (2) * (n - 1)  suffix * n
 //! ```
@@ -9,7 +9,8 @@
 //! Numbers are little-endian. Keys of one length, as those of numbers and times are, are *alike*: only bytes that are
 //! not the same in all of them are there for each, and these bytes sort as the keys do. When lengths differ, which
 //! `length` is 0 for, each key is a prefix and its suffix; ends count from where the suffixes begin. The sum is of all
-//! that follows it and of where the block belongs.
+//! that follows it and of where the block belongs. `belonging` is how many bytes belong to each; 0 also where it was not
+//! written yet.
 //!
 //! So a key is found by bisection among the bytes as they are read. A key that is alone is an `other` without a prefix:
 //! it may be of any length, while several take less than a page.
@@ -100,13 +101,15 @@ fn differing(a: &[u8], b: &[u8]) -> Mask {
 pub fn encode<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]> + Clone, belonging: &[u8], place: &[u8]) -> Vec<u8> {
     let short = |len: usize| u16::try_from(len).expect("several keys take less than a page").to_le_bytes();
     let common = keys.clone().fold(Common::default(), Common::with);
+    let byte = |len: usize| u8::try_from(len).expect("keys that are alike, and what belongs to one, are short");
+    let of_each = byte(belonging.len() / common.n.max(1));
     let mut bytes = Vec::with_capacity(common.bytes() + belonging.len());
     bytes.extend_from_slice(&[0; size_of::<u32>()]);
     bytes.extend_from_slice(&short(common.n));
     match common.alike {
         Some(mask) if common.n > 1 => {
             let len = common.first.len();
-            bytes.extend_from_slice(&short(len));
+            bytes.extend_from_slice(&[byte(len), of_each]);
             bytes.extend_from_slice(common.first);
             bytes.extend_from_slice(&mask.to_le_bytes()[..len.div_ceil(8)]);
             let places = places(mask);
@@ -114,7 +117,7 @@ pub fn encode<'a>(keys: impl ExactSizeIterator<Item = &'a [u8]> + Clone, belongi
         }
         _ => {
             let prefix = if common.n == 1 { 0 } else { common.prefix };
-            bytes.extend_from_slice(&short(0));
+            bytes.extend_from_slice(&[0, of_each]);
             bytes.extend_from_slice(&short(prefix));
             bytes.extend_from_slice(&common.first[..prefix]);
             let mut end = 0;
@@ -202,12 +205,14 @@ fn put(runs: &[Run], mut own: &[u8], key: &mut [u8]) {
 }
 
 impl<B: Deref<Target = [u8]>> Keys<B> {
-    /// Reads what [`encode`] wrote for this place, with so many bytes that belong to each key; `None` when it is not that.
-    pub fn decode(bytes: B, belonging: usize, place: &[u8]) -> Option<Self> {
+    /// Reads what [`encode`] wrote for this place; `None` when it is not that. `unsaid` is how many bytes belong to each key
+    /// where that was not written.
+    pub fn decode(bytes: B, unsaid: usize, place: &[u8]) -> Option<Self> {
         if bytes.len() < HEAD || bytes[..4] != sum(&bytes, place) {
             return None;
         }
-        let (n, len) = (count(&bytes), short_at(&bytes, 6)?);
+        let (n, len) = (count(&bytes), usize::from(bytes[6]));
+        let belonging = if bytes[7] == 0 { unsaid } else { bytes[7].into() };
         let (last, end) = (n.checked_sub(1)?, bytes.len().checked_sub(belonging * n)?);
         if len > 0 {
             let start = HEAD + len + len.div_ceil(8);
@@ -261,6 +266,11 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
             }
             Form::Other { prefix_end } => BaseKey::from_parts(&self.bytes[HEAD + PREFIX_LEN..*prefix_end], self.own(n)),
         }
+    }
+
+    /// How many bytes belong to each.
+    pub fn belonging_len(&self) -> usize {
+        self.belonging
     }
 
     /// What belongs to one.
