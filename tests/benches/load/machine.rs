@@ -35,6 +35,32 @@ pub fn resident_bytes(pid: u32) -> Result<u64, Failure> {
     kibibytes.map(|kib| kib * 1024).ok_or_else(|| Failure::new(format!("/proc/{pid}/status has no VmRSS")))
 }
 
+/// Time of all processors so far: what a hypervisor gave to others, and all of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Processors {
+    stolen: u64,
+    all: u64,
+}
+
+impl Processors {
+    /// Up to now.
+    pub fn now() -> Result<Self, Failure> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let line = stat.lines().next().unwrap_or_default();
+        let ticks: Vec<u64> = line.split_ascii_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+        // user nice system idle iowait irq softirq steal; what guests used is part of the first two (proc(5)).
+        let Some((all, _)) = ticks.split_at_checked(8) else {
+            return Err(Failure::new(format!("/proc/stat cannot be read: {line}")));
+        };
+        Ok(Processors { stolen: all[7], all: all.iter().sum() })
+    }
+
+    /// Which share of the time since then was given to others, in percent.
+    pub fn stolen_since(self, before: Self) -> f64 {
+        100.0 * self.stolen.saturating_sub(before.stolen) as f64 / self.all.saturating_sub(before.all).max(1) as f64
+    }
+}
+
 /// Processes that wanted to run in the last minute: near 0 on a machine that has nothing else to do, and figures of
 /// another one are worth little.
 pub fn load_average() -> Result<String, Failure> {

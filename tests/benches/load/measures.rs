@@ -22,7 +22,7 @@ use super::arguments::Arguments;
 use super::failure::Failure;
 use super::http::HttpClient;
 use super::ledger::Ledger;
-use super::machine;
+use super::machine::{self, Processors};
 use super::server_process::ServerProcess;
 use super::table::Table;
 use super::workload::Spread;
@@ -137,6 +137,7 @@ pub async fn run(arguments: &Arguments, n_files: usize) -> Result<(), Failure> {
         seed: 0,
     };
     for measure in &arguments.measures {
+        let before = Processors::now()?;
         let done = match *measure {
             Measure::Calls(depth, spread) => calls::run(&mut bench, depth, spread).await,
             Measure::HttpCalls => http_calls::run(&mut bench).await,
@@ -153,6 +154,8 @@ pub async fn run(arguments: &Arguments, n_files: usize) -> Result<(), Failure> {
             Measure::Scan => scan::run(&mut bench, arguments.documents).await,
             Measure::Memory => memory::run(&mut bench, arguments.idle_sessions.min(sockets_max)).await,
         };
+        let stolen = Processors::now()?.stolen_since(before);
+        eprintln!("{measure:?}: the hypervisor took {stolen:.1} % of the processors' time");
         // The other measures are worth their time all the same.
         if let Err(failure) = done {
             bench.table.add_problem(failure.to_string());

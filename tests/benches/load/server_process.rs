@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -11,6 +12,7 @@ use super::child::Child;
 use super::clock::bounded;
 use super::failure::Failure;
 use super::http::HttpClient;
+use super::machine::cpu_time;
 use super::workload::{ACCOUNTS, INITIAL_BALANCE};
 
 /// Names another executable than the one beside this program.
@@ -21,6 +23,9 @@ const LOG: &str = "server.log";
 
 /// How the names of the store's files begin: the database, its journal and its lock.
 pub const STORE: &str = "syncline.sqlite";
+
+/// Who does next to nothing for so long is at rest.
+const REST: Duration = Duration::from_millis(300);
 
 /// Accounts a call makes: well under the documents one mutation may write.
 const ACCOUNTS_A_CALL: u32 = 4000;
@@ -84,6 +89,22 @@ impl ServerProcess {
     pub fn kill(self) -> TempDir {
         drop(self.child);
         self.data
+    }
+
+    /// Waits until it has done what it does by itself: what was written a moment ago is still being moved to the base.
+    pub async fn rest(&self) -> Result<(), Failure> {
+        bounded("waiting until the server has nothing to do", async {
+            let mut before = cpu_time(self.pid())?;
+            loop {
+                tokio::time::sleep(REST).await;
+                let now = cpu_time(self.pid())?;
+                if now.saturating_sub(before) < REST / 10 {
+                    return Ok(());
+                }
+                before = now;
+            }
+        })
+        .await
     }
 
     /// Bytes of the store's files.

@@ -29,6 +29,7 @@ pub async fn run(bench: &mut Bench<'_>, n: u32) -> Result<(), Failure> {
     CHANGED.write_body(&mut body);
     http.post("/api/mutation?format=json", &body).await?;
     let bare = BareTable::accounts(bench.folder, n, INITIAL_BALANCE as f64, CACHE_BYTES)?;
+    server.rest().await?;
     read_all(bench, &mut http, &bare, n).await?;
     // A stop moves all documents to the base.
     build_index(bench, server.stop().await?, &bare, n).await
