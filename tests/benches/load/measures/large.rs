@@ -1,5 +1,7 @@
-//! Data ten times as large as the memory budget: documents looked up all over the table and read by ranges, beside
-//! SQLite with as large a cache, and the memory that the server takes.
+//! Data ten times as large as the memory budget: documents looked up all over the table and read by ranges, by one client
+//! and by several, beside one that reads them from SQLite with as large a cache, and the memory that the server takes.
+
+use futures::future::try_join_all;
 
 use super::super::clock::{bounded, now};
 use super::super::failure::Failure;
@@ -19,8 +21,12 @@ const BUDGET_BYTES_A_DOCUMENT: u64 = 64;
 /// Documents that one call inserts: well under what a mutation may write.
 const INSERTED_A_CALL: u32 = 8_000;
 
-/// Documents that one query looks up or reads as a range: so that the call itself is a small part of it.
+/// Documents that one query looks up or reads as a range.
 const READ_A_CALL: u32 = 1_000;
+
+/// Clients that ask at the same time: the server does not wait for the next question then, which is a fifth of the time
+/// where one asks for ranges.
+const CLIENTS: usize = 4;
 
 /// Between two documents that are looked up: a share of the table that brings each to another place (the golden ratio).
 const STRIDE: f64 = 0.618_034;
@@ -42,16 +48,26 @@ pub async fn run(bench: &mut Bench<'_>, n: u32) -> Result<(), Failure> {
         }
     }
     let bare = BareTable::documents(bench.folder, n, BODY_BYTES, budget)?;
+    let mut clients = vec![http];
+    while clients.len() < CLIENTS {
+        clients.push(HttpClient::open(server.address()).await?);
+    }
     let mut memory = Vec::new();
-    for (reads, what) in [(Reads::Spread, "documents looked up/s"), (Reads::Range, "documents read in ranges/s")] {
-        let (mut ours, mut limit) = (Vec::new(), Vec::new());
+    for (reads, what, what_of_several) in [
+        (Reads::Spread, "documents looked up/s", "the same, four clients"),
+        (Reads::Range, "documents read in ranges/s", "the same, four clients"),
+    ] {
+        let (mut ours, mut of_several, mut limit) = (Vec::new(), Vec::new(), Vec::new());
         for round in 1..=bench.rounds {
-            ours.push(rate(bench, &mut Reader::Ours(&mut http), reads, n).await?);
-            limit.push(rate(bench, &mut Reader::Bare(&bare), reads, n).await?);
+            ours.push(rate(bench, Reader::Ours(&mut clients[..1]), reads, n).await?);
+            limit.push(rate(bench, Reader::Bare(&bare), reads, n).await?);
+            of_several.push(rate(bench, Reader::Ours(&mut clients), reads, n).await?);
             memory.push(machine::resident_bytes(server.pid())? as f64 / 1e6);
             eprintln!("{name}, round {round}: {:.0} {what}", ours[round - 1]);
         }
-        bench.table.add(&name, Quantity::rate(what), ours, limit, "SQLite with as large a cache");
+        let beside = "SQLite with as large a cache";
+        bench.table.add(&name, Quantity::rate(what), ours, limit.clone(), beside);
+        bench.table.add(&name, Quantity::rate(what_of_several), of_several, limit, beside);
     }
     let most = memory.into_iter().fold(0.0, f64::max);
     let twice = 2.0 * budget as f64 / 1e6;
@@ -70,46 +86,85 @@ enum Reads {
 
 /// Who reads.
 enum Reader<'a> {
-    Ours(&'a mut HttpClient),
+    Ours(&'a mut [HttpClient]),
     Bare(&'a BareTable),
 }
 
 /// Documents per second.
-async fn rate(bench: &Bench<'_>, reader: &mut Reader<'_>, reads: Reads, n: u32) -> Result<f64, Failure> {
-    let stride = (f64::from(n) * STRIDE) as u32;
-    let (started, mut n_read, mut start) = (now(), 0.0, 0);
-    while started.elapsed() < bench.length {
-        start = (start + stride / 7 * 5 + 1) % (n - READ_A_CALL);
-        let bytes = match (&mut *reader, reads) {
-            (Reader::Ours(http), Reads::Spread) => {
-                let args = format!(r#"{{"start":{start},"stride":{stride},"count":{READ_A_CALL},"total":{n}}}"#);
-                ask(http, "documents:read_spread", &args).await?
-            }
-            (Reader::Ours(http), Reads::Range) => {
-                let args = format!(r#"{{"start":{start},"count":{READ_A_CALL}}}"#);
-                ask(http, "documents:read_range", &args).await?
-            }
-            (Reader::Bare(table), Reads::Spread) => {
-                let place = |k: u32| (u64::from(start) + u64::from(k) * u64::from(stride)) % u64::from(n);
-                table.read_each((0..READ_A_CALL).map(|k| place(k) as u32))?
-            }
-            (Reader::Bare(table), Reads::Range) => table.read_range(start, READ_A_CALL)?,
-        };
-        let expected = READ_A_CALL as usize * BODY_BYTES;
-        if bytes != expected {
-            return Err(Failure::new(format!(
-                "{READ_A_CALL} documents from {start} on had {bytes} bytes, not {expected}"
-            )));
+async fn rate(bench: &Bench<'_>, reader: Reader<'_>, reads: Reads, n: u32) -> Result<f64, Failure> {
+    let started = now();
+    let is_over = || started.elapsed() >= bench.length;
+    let n_calls: u32 = match reader {
+        Reader::Ours(clients) => {
+            let calls = (0..).zip(clients).map(async |(place, http)| {
+                let mut n_calls = 0;
+                for start in starts(n, place) {
+                    if is_over() {
+                        break;
+                    }
+                    check(start, ask(http, reads, start, n).await?)?;
+                    n_calls += 1;
+                }
+                Ok::<_, Failure>(n_calls)
+            });
+            try_join_all(calls).await?.into_iter().sum()
         }
-        n_read += f64::from(READ_A_CALL);
-    }
-    Ok(n_read / started.elapsed().as_secs_f64())
+        Reader::Bare(table) => {
+            let mut n_calls = 0;
+            for start in starts(n, 0) {
+                if is_over() {
+                    break;
+                }
+                check(start, read(table, reads, start, n)?)?;
+                n_calls += 1;
+            }
+            n_calls
+        }
+    };
+    Ok(f64::from(n_calls) * f64::from(READ_A_CALL) / started.elapsed().as_secs_f64())
 }
 
-async fn ask(http: &mut HttpClient, path: &str, args: &str) -> Result<usize, Failure> {
+/// Where the calls of a client begin, one after the other.
+fn starts(n: u32, client: u32) -> impl Iterator<Item = u32> {
+    let (last, step) = (n - READ_A_CALL, stride(n) / 7 * 5 + 1);
+    std::iter::successors(Some((step + client * (n / 11)) % last), move |start| Some((start + step) % last))
+}
+
+fn stride(n: u32) -> u32 {
+    (f64::from(n) * STRIDE) as u32
+}
+
+fn read(table: &BareTable, reads: Reads, start: u32, n: u32) -> Result<usize, Failure> {
+    match reads {
+        Reads::Spread => {
+            let place = |k: u32| (u64::from(start) + u64::from(k) * u64::from(stride(n))) % u64::from(n);
+            table.read_each((0..READ_A_CALL).map(|k| place(k) as u32))
+        }
+        Reads::Range => table.read_range(start, READ_A_CALL),
+    }
+}
+
+async fn ask(http: &mut HttpClient, reads: Reads, start: u32, n: u32) -> Result<usize, Failure> {
+    let (path, args) = match reads {
+        Reads::Spread => {
+            let stride = stride(n);
+            let args = format!(r#"{{"start":{start},"stride":{stride},"count":{READ_A_CALL},"total":{n}}}"#);
+            ("documents:read_spread", args)
+        }
+        Reads::Range => ("documents:read_range", format!(r#"{{"start":{start},"count":{READ_A_CALL}}}"#)),
+    };
     let body = format!(r#"{{"path":"{path}","args":{args}}}"#);
     let answer = bounded(path, http.post("/api/query?format=json", body.as_bytes())).await?;
     let bytes = super::super::client::number_after(answer, br#""value":"#);
     let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
     bytes.ok_or_else(|| Failure::new(String::from_utf8_lossy(answer)))
+}
+
+/// All bodies are as long as each other.
+fn check(start: u32, bytes: usize) -> Result<(), Failure> {
+    let expected = READ_A_CALL as usize * BODY_BYTES;
+    if bytes != expected {
+        return Err(Failure::new(format!("{READ_A_CALL} documents from {start} on had {bytes} bytes, not {expected}")));
+    }
+    Ok(())
 }
