@@ -10,7 +10,6 @@ use std::fmt;
 use syncline_schema::{DocumentId, IndexDefinition, IndexedFields, TableNumber, Value, write_key};
 
 use super::Work;
-use crate::catalog::outline_from_base;
 use crate::commit::IndexId;
 use crate::document::Outline;
 use crate::storage::{BaseKey, BaseRow, StorageError};
@@ -69,8 +68,9 @@ impl<'a> NewEntries<'a> {
                 let document = DocumentId { table: self.table, internal: id };
                 StorageError::Corrupt { what: format!("document {document}: {what}") }
             };
-            let json = json.as_ref().ok_or_else(|| corrupt(&"it is not there"))?;
-            let Outline { creation_time, head_len, .. } = outline_from_base(json)?;
+            let known = json.as_ref().and_then(|json| Some((json, json.outline()?)));
+            let (json, Outline { creation_time, head_len, .. }) =
+                known.ok_or_else(|| corrupt(&"it has no creation time"))?;
             let mut of = self.of.iter_mut();
             let read = self.fields.read(json, head_len as usize, |key| {
                 let Some(Gathered { newest, .. }) = of.next() else { return };

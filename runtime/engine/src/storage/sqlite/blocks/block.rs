@@ -14,11 +14,11 @@ use super::keys::{self, Keys};
 use crate::document::{Outline, outline};
 use crate::storage::{BaseKey, BaseText};
 
-/// Bytes that belong to the key of a document: the end of its text (4), its sum (8), and its outline.
-const DOCUMENT_BYTES: usize = 12 + OUTLINE_BYTES;
-
-/// The same in blocks of format 5, without outlines.
+/// Bytes that belong to the key of a document in blocks of format 5: the end of its text (4) and its sum (8).
 const DOCUMENT_BYTES_OF_FORMAT_5: usize = 12;
+
+/// The same now: its outline follows.
+const DOCUMENT_BYTES: usize = DOCUMENT_BYTES_OF_FORMAT_5 + OUTLINE_BYTES;
 
 /// Bytes of an outline: by how much the text is longer than the size (2), and the length of the head (1), which is 0 where
 /// the outline is not there: it has no room for some, and some texts have none.
@@ -159,7 +159,7 @@ impl<B: Deref<Target = [u8]>> Block<B> {
 
     /// The outline of a text that is so long, if the block has it.
     fn outline(&self, n: usize, id: InternalId, len: usize) -> Option<Outline> {
-        let (_, outline) = self.keys.belonging(n).split_at_checked(DOCUMENT_BYTES - OUTLINE_BYTES)?;
+        let (_, outline) = self.keys.belonging(n).split_at_checked(DOCUMENT_BYTES_OF_FORMAT_5)?;
         decode_outline(id, len, *outline.first_chunk()?)
     }
 
