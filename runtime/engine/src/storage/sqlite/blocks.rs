@@ -15,6 +15,7 @@
 //! and times rise. So blocks are filled in that case, and about two thirds full in others.
 
 mod block;
+mod by_start;
 mod cut;
 mod kept;
 mod keys;
@@ -202,13 +203,16 @@ impl Tree {
         let mut found = rows.query(bounds)?;
         let (mut firsts, mut numbers) = (Vec::new(), Vec::new());
         while let Some(row) = found.next()? {
-            firsts.push(Place::from_slice(row.get_ref(0)?.as_blob()?));
+            let mut first = Place::from_slice(row.get_ref(0)?.as_blob()?);
+            // No id is told from it by that, and keys of one length are found sooner.
+            first.resize(INDEX_BYTES + size_of::<InternalId>(), 0);
+            firsts.push(first);
             numbers.extend(row.get::<_, i64>(1)?.to_le_bytes());
         }
         let Some(first) = firsts.first().cloned() else { return Ok(None) };
         if firsts.len() < usize::from(LIMIT) {
-            // Above all keys.
-            firsts.push(place_of(index, &[0xff; size_of::<InternalId>() + 1]));
+            // Of the last of all ids, which nobody has, it is not known.
+            firsts.push(place_of(index, &[0xff; size_of::<InternalId>()]));
             numbers.extend([0; size_of::<i64>()]);
         }
         let encoded = keys::encode(firsts.iter().map(|first| &first[INDEX_BYTES..]), &numbers, &first);

@@ -4,13 +4,14 @@
 //! worth their place, and of the latter, in which row of SQLite's they are. SQLite's own cache keeps what was read last,
 //! and that is documents.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use syncline_functions::tx::Order;
 
+use super::by_start::ByStart;
 use super::keys::Keys;
 use super::{INDEX_BYTES, Place, place_of};
 use crate::commit::IndexId;
@@ -30,20 +31,18 @@ pub struct Kept {
     pub keys: Keys<Vec<u8>>,
 }
 
-/// What a [`Kept`] begins with: its index and the first bytes of the key behind it, so that comparing is quick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Start([u64; 2]);
-
 /// What is kept of one state of the file.
 pub struct KeptBlocks {
-    /// By where they begin. Those of which that is not told apart are together, in order.
-    by_start: BTreeMap<Start, Vec<Kept>>,
+    by_start: ByStart,
     /// Oldest first.
     order: VecDeque<Place>,
     room: Arc<Room>,
     /// Documents that were looked for and whose block was not known.
     n_unknown: usize,
 }
+
+/// About the memory that one takes beside its keys: itself, where it begins twice, and what it is found by.
+const BESIDE_KEYS: usize = size_of::<Kept>() + 2 * size_of::<Place>() + 2 * size_of::<u64>();
 
 /// Of so many documents whose block is not known, one makes that of some hundred known.
 const UNKNOWN_ONE_OF: usize = 16;
@@ -55,32 +54,23 @@ impl Room {
     }
 }
 
-impl Start {
-    fn of(place: &[u8]) -> Self {
-        let mut bytes = [0; 2 * INDEX_BYTES];
-        let n = place.len().min(bytes.len());
-        bytes[..n].copy_from_slice(&place[..n]);
-        let [index, key] = bytes.as_chunks().0 else { unreachable!("they are two") };
-        Start([u64::from_be_bytes(*index), u64::from_be_bytes(*key)])
-    }
-}
-
 impl Kept {
     /// About the memory it takes.
     fn bytes(&self) -> usize {
-        size_of::<Kept>() + 2 * size_of::<Place>() + size_of::<Start>() + self.keys.len()
+        BESIDE_KEYS + self.keys.len()
     }
 }
 
 impl KeptBlocks {
     /// None yet.
     pub fn new(room: Arc<Room>) -> Self {
-        KeptBlocks { by_start: BTreeMap::new(), order: VecDeque::new(), room, n_unknown: 0 }
+        KeptBlocks { by_start: ByStart::default(), order: VecDeque::new(), room, n_unknown: 0 }
     }
 
     /// Forgets all: the file has changed.
     pub fn clear(&mut self) {
-        while self.remove_oldest() {}
+        self.order.clear();
+        std::mem::take(&mut self.by_start).iter().for_each(|kept| self.give_back(kept));
     }
 
     /// How much of the room is taken, by all who have it.
@@ -98,29 +88,21 @@ impl KeptBlocks {
                 return;
             }
         }
-        let together = self.by_start.entry(Start::of(&kept.first)).or_default();
-        match together.binary_search_by(|other| other.first.cmp(&kept.first)) {
-            Ok(at) => {
-                let before = std::mem::replace(&mut together[at], kept);
-                self.room.bytes.fetch_sub(before.bytes(), Ordering::Relaxed);
-            }
-            Err(at) => {
-                self.order.push_back(kept.first.clone());
-                together.insert(at, kept);
-            }
+        let first = kept.first.clone();
+        match self.by_start.insert(kept) {
+            Some(before) => self.give_back(&before),
+            None => self.order.push_back(first),
         }
+    }
+
+    fn give_back(&self, kept: &Kept) {
+        self.room.bytes.fetch_sub(kept.bytes(), Ordering::Relaxed);
     }
 
     fn remove_oldest(&mut self) -> bool {
         let Some(first) = self.order.pop_front() else { return false };
-        let start = Start::of(&first);
-        if let Some(together) = self.by_start.get_mut(&start)
-            && let Ok(at) = together.binary_search_by(|kept| kept.first.cmp(&first))
-        {
-            self.room.bytes.fetch_sub(together.remove(at).bytes(), Ordering::Relaxed);
-            if together.is_empty() {
-                self.by_start.remove(&start);
-            }
+        if let Some(kept) = self.by_start.remove(&first) {
+            self.give_back(&kept);
         }
         true
     }
@@ -128,12 +110,7 @@ impl KeptBlocks {
     /// The last of an index that begins at or before a key.
     fn last_before(&self, index: IndexId, key: &[u8]) -> Option<&Kept> {
         let place = place_of(index, key);
-        let mut starts = self.by_start.range(..=Start::of(&place)).rev();
-        let (_, together) = starts.next()?;
-        let last = match together.iter().rev().find(|kept| kept.first <= place) {
-            Some(kept) => kept,
-            None => starts.next()?.1.last()?,
-        };
+        let last = self.by_start.last_up_to(&place)?;
         last.first.starts_with(&place[..INDEX_BYTES]).then_some(last)
     }
 

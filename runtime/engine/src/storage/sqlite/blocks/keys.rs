@@ -323,7 +323,12 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
                 };
                 let own: SmallVec<[u8; 32]> =
                     places.iter().map(|at| usize::from(*at)).take_while(|at| *at < end).map(|at| key[at]).collect();
-                self.bisect(|found| found[..own.len()].cmp(&own).then(otherwise))
+                let first = leading(&own);
+                let compare = |n| {
+                    let found = &self.own(n)[..own.len()];
+                    leading(found).cmp(&first).then_with(|| found.cmp(&own)).then(otherwise)
+                };
+                seek(self.n, self.guess(first, own.len()), compare)
             }
             Form::Other { prefix_end } => {
                 let prefix = &self.bytes[HEAD + PREFIX_LEN..*prefix_end];
@@ -331,24 +336,59 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
                 match begin.cmp(prefix) {
                     Ordering::Less => Err(0),
                     Ordering::Greater => Err(self.n),
-                    Ordering::Equal => self.bisect(|found| found.cmp(rest)),
+                    Ordering::Equal => bisect(0..self.n, |n| self.own(n).cmp(rest)),
                 }
             }
         }
     }
 
-    fn bisect(&self, compare: impl Fn(&[u8]) -> Ordering) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.n);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match compare(self.own(middle)) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Equal => return Ok(middle),
-                Ordering::Greater => high = middle,
-            }
-        }
-        Err(low)
+    /// Where among keys that are alike one would be that begins so, if all were as far from each other.
+    fn guess(&self, first: u64, len: usize) -> usize {
+        let Some(last) = self.n.checked_sub(1) else { return 0 };
+        let [begin, end] = [0, last].map(|n| leading(&self.own(n)[..len]));
+        let (at, all) = (first.clamp(begin, end) - begin, (end - begin).max(1));
+        (u128::from(at) * last as u128 / u128::from(all)) as usize
     }
+}
+
+/// Bytes of a key that are compared as one number.
+const LEADING: usize = size_of::<u64>();
+
+/// The number that the first bytes are.
+fn leading(bytes: &[u8]) -> u64 {
+    let first = bytes.first_chunk::<LEADING>().copied();
+    u64::from_be_bytes(first.unwrap_or_else(|| {
+        let mut padded = [0; LEADING];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        padded
+    }))
+}
+
+/// Where something is among `n` that are sorted; else how many are below it. Near a guess that takes few steps, and those
+/// fetch little memory.
+fn seek(n: usize, guess: usize, compare: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
+    let (mut low, mut high, mut next, mut step) = (0, n, guess, 1);
+    while low <= next && next < high {
+        match compare(next) {
+            Ordering::Less => (low, next) = (next + 1, next + step),
+            Ordering::Equal => return Ok(next),
+            Ordering::Greater => (high, next) = (next, next.saturating_sub(step)),
+        }
+        step *= 2;
+    }
+    bisect(low..high, compare)
+}
+
+fn bisect(mut range: Range<usize>, compare: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
+    while !range.is_empty() {
+        let middle = range.start + range.len() / 2;
+        match compare(middle) {
+            Ordering::Less => range.start = middle + 1,
+            Ordering::Equal => return Ok(middle),
+            Ordering::Greater => range.end = middle,
+        }
+    }
+    Err(range.start)
 }
 
 #[cfg(test)]
