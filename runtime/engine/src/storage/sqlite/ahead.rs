@@ -3,7 +3,7 @@
 //! Who asks for a batch of a range says how many rows he will ask for behind it. The first keys are found at once and cut
 //! into pieces, so that there is something to read for two as soon as possible. Then whoever has time does what is next
 //! and nobody has begun, the thread or the asker until his batch is whole: he reads the documents of a piece, or finds
-//! more keys when all pieces are begun. So nothing is read that was not wanted, two processors halve the time, and with
+//! more keys when one is left, for the other. So nothing is read that was not wanted, two processors halve the time, and with
 //! one, or while others need all readers, the asker does all of it himself.
 //!
 //! One range is read ahead at a time: when several are, processors have enough to do.
@@ -24,6 +24,12 @@ const AHEAD_MIN: usize = 64;
 
 /// Rows of a piece: enough to make little of beginning in the middle of a block, and of taking turns.
 const PIECE_ROWS: usize = 128;
+
+/// Towards the end of a range they are fewer, so that neither waits long for the other's last one. So many are worth a turn.
+const LAST_PIECE_ROWS: usize = 32;
+
+/// What is left of a range is at least so many pieces: two for each of two.
+const PIECES_LEFT: usize = 4;
 
 /// A piece of documents that are large ends behind so many bytes.
 const PIECE_BYTES_MAX: usize = 128 << 10;
@@ -136,7 +142,8 @@ impl Task {
         match &mut self.what {
             What::Find(unfound, pieces) => match reader.keys(self.index, unfound) {
                 Ok(keys) => {
-                    *pieces = cut(keys, |a, b| reader.are_in_one_block(self.index.table, a.id(), b.id()));
+                    let is_end = keys.len() < unfound.limit;
+                    *pieces = cut(keys, is_end, |a, b| reader.are_in_one_block(self.index.table, a.id(), b.id()));
                     Done::Found
                 }
                 Err(error) => Done::Failed(error),
@@ -161,13 +168,15 @@ impl Task {
 }
 
 /// Cuts keys into pieces, each with the keys of rows. Documents that lie in one block are not divided, where that is
-/// known: else two would read it.
-fn cut(keys: Vec<BaseKey>, are_in_one_block: impl Fn(&BaseKey, &BaseKey) -> bool) -> Vec<Vec<BaseRow>> {
+/// known: else two would read it. `is_end`: no more follow in the range.
+fn cut(keys: Vec<BaseKey>, is_end: bool, are_in_one_block: impl Fn(&BaseKey, &BaseKey) -> bool) -> Vec<Vec<BaseRow>> {
     let (mut keys, mut pieces) = (keys.into_iter().peekable(), Vec::new());
     let row = |key| BaseRow { key, json: None };
     while keys.peek().is_some() {
-        let mut piece = Vec::with_capacity(PIECE_ROWS + PIECE_ROWS / 8);
-        piece.extend(keys.by_ref().take(PIECE_ROWS).map(row));
+        let n_left = if is_end { keys.len() / PIECES_LEFT } else { PIECE_ROWS };
+        let n = n_left.clamp(LAST_PIECE_ROWS, PIECE_ROWS);
+        let mut piece = Vec::with_capacity(n + PIECE_ROWS / 8);
+        piece.extend(keys.by_ref().take(n).map(row));
         while let Some(last) = piece.last()
             && let Some(key) = keys.next_if(|key| are_in_one_block(&last.key, key))
         {
@@ -355,21 +364,21 @@ impl Range {
         matches!(self.unfound, Unfound::Waiting(_)) && self.n_found() < self.n_wanted.div_ceil(2)
     }
 
+    fn n_waiting(&self) -> usize {
+        self.pieces.iter().filter(|piece| piece.is_waiting()).count()
+    }
+
     /// How many tasks wait for somebody.
     fn n_tasks(&self) -> usize {
-        self.pieces.iter().filter(|piece| piece.is_waiting()).count() + usize::from(self.is_find_due())
+        self.n_waiting() + usize::from(self.is_find_due())
     }
 
     fn begin(&mut self, number: u64, bytes_max: usize) -> Option<What> {
-        if let Some(piece) = self.pieces.iter_mut().find(|piece| piece.is_waiting()) {
-            if self.bytes >= bytes_max {
-                return None;
-            }
+        // Whoever finds more leaves one to the other.
+        if self.n_waiting() > 1 || !self.is_find_due() {
+            let piece = self.pieces.iter_mut().find(|piece| piece.is_waiting()).filter(|_| self.bytes < bytes_max)?;
             piece.progress = Progress::Begun(number);
             return Some(What::Read(std::mem::take(&mut piece.rows)));
-        }
-        if !self.is_find_due() {
-            return None;
         }
         let Unfound::Waiting(unfound) = std::mem::replace(&mut self.unfound, Unfound::Begun(number)) else {
             return None;
@@ -567,7 +576,7 @@ mod tests {
 
     fn find(range: &mut Range, mut task: Task, n: u32) {
         let What::Find(_, pieces) = &mut task.what else { panic!("documents are read") };
-        *pieces = cut(keys(n), |_, _| false);
+        *pieces = cut(keys(n), false, |_, _| false);
         range.end(task, Done::Found);
     }
 
@@ -575,7 +584,7 @@ mod tests {
     fn keys_are_cut_where_blocks_end() {
         let number = |key: &BaseKey| u32::from_be_bytes(*key.head().first_chunk().unwrap());
         for in_a_block in [1, 11, 128, 200] {
-            let pieces = cut(keys(1_000), |a, b| number(a) / in_a_block == number(b) / in_a_block);
+            let pieces = cut(keys(1_000), false, |a, b| number(a) / in_a_block == number(b) / in_a_block);
             let rows: Vec<_> = pieces.iter().flatten().map(|row| row.key.clone()).collect();
             assert_eq!(rows, keys(1_000), "{in_a_block} in a block");
             let mut end = 0;
@@ -584,7 +593,19 @@ mod tests {
                 assert!(piece.len() >= PIECE_ROWS && end.is_multiple_of(in_a_block), "{in_a_block} in a block: {end}");
             }
         }
-        assert_eq!(cut(keys(300), |_, _| false).len(), 3, "where it is not known, they are as long as each other");
+        assert_eq!(
+            cut(keys(300), false, |_, _| false).len(),
+            3,
+            "where it is not known, they are as long as each other"
+        );
+    }
+
+    #[test]
+    fn pieces_become_shorter_towards_the_end_of_a_range() {
+        let n: Vec<_> = cut(keys(1_000), true, |_, _| false).iter().map(Vec::len).collect();
+        assert_eq!(n.iter().sum::<usize>(), 1_000);
+        assert!(n.is_sorted_by(|a, b| a >= b), "{n:?}");
+        assert_eq!((n[0], n[n.len() - 2]), (PIECE_ROWS, LAST_PIECE_ROWS), "{n:?}");
     }
 
     #[test]
@@ -595,11 +616,11 @@ mod tests {
         assert!(range.begin(2, AHEAD_BYTES_MAX).is_none(), "keys are found by one");
         find(&mut range, first, 256);
         assert_eq!(range.n_tasks(), 3, "two pieces, and to find more");
-        for number in 2..4 {
-            assert!(matches!(begun(&mut range, number).what, What::Read(rows) if rows.len() == PIECE_ROWS));
-        }
-        let others = begun(&mut range, 4);
+        let is_read = |task: &Task| matches!(&task.what, What::Read(rows) if rows.len() == PIECE_ROWS);
+        assert!(is_read(&begun(&mut range, 2)));
+        let others = begun(&mut range, 3);
         assert_eq!(limit(&others), 1_024 - 256);
+        assert!(is_read(&begun(&mut range, 4)), "one was left while more are found");
         find(&mut range, others, 700);
         assert!(matches!(range.unfound, Unfound::Nothing), "fewer than were looked for: nothing follows");
     }
