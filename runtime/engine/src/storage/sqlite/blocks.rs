@@ -156,7 +156,7 @@ pub(super) struct Found {
 impl Found {
     /// Its keys, to be kept.
     pub fn into_kept(self) -> Kept {
-        Kept { first: self.first, keys: self.block.keys }
+        Kept { first: self.first[..].into(), keys: self.block.keys }
     }
 }
 
@@ -194,30 +194,43 @@ impl Tree {
         })
     }
 
-    /// Where the block of a key and some hundred behind it lie: to each belongs its row. Not of the last, unless all are
-    /// there: it is where the one before ends.
-    pub fn rows_from(self, connection: &Connection, index: IndexId, key: &[u8]) -> Result<Option<Kept>> {
+    /// Where the block of a key and some hundred behind it lie, as far as where that is `known`: to each belongs its row.
+    /// Not of the last, which is where the one before ends.
+    pub fn rows_from(
+        self,
+        connection: &Connection,
+        index: IndexId,
+        key: &[u8],
+        known: Option<&[u8]>,
+    ) -> Result<Option<Kept>> {
         const LIMIT: u16 = 128;
+        // No id is told from a place by bytes that are 0, and keys of one length are found sooner.
+        let place = |key: &[u8]| {
+            let mut place = place_of(index, key);
+            place.resize(INDEX_BYTES + size_of::<InternalId>(), 0);
+            place
+        };
         let mut rows = connection.prepare_cached(&self.statements().rows)?;
         let bounds = params![&index_bytes(index)[..], &place_of(index, key)[..], &end_of(index)[..], LIMIT];
         let mut found = rows.query(bounds)?;
         let (mut firsts, mut numbers) = (Vec::new(), Vec::new());
         while let Some(row) = found.next()? {
-            let mut first = Place::from_slice(row.get_ref(0)?.as_blob()?);
-            // No id is told from it by that, and keys of one length are found sooner.
-            first.resize(INDEX_BYTES + size_of::<InternalId>(), 0);
+            let first = place(row.get_ref(0)?.as_blob()?.get(INDEX_BYTES..).unwrap_or_default());
+            if known.is_some_and(|known| first[INDEX_BYTES..] >= *known) {
+                break;
+            }
             firsts.push(first);
             numbers.extend(row.get::<_, i64>(1)?.to_le_bytes());
         }
         let Some(first) = firsts.first().cloned() else { return Ok(None) };
         if firsts.len() < usize::from(LIMIT) {
-            // Of the last of all ids, which nobody has, it is not known.
-            firsts.push(place_of(index, &[0xff; size_of::<InternalId>()]));
+            // The last of all ids is nobody's.
+            firsts.push(place(known.unwrap_or(&[0xff; size_of::<InternalId>()])));
             numbers.extend([0; size_of::<i64>()]);
         }
         let encoded = keys::encode(firsts.iter().map(|first| &first[INDEX_BYTES..]), &numbers, &first);
         let keys = Keys::decode(encoded, size_of::<i64>(), &first).ok_or_else(|| self.not_written(index))?;
-        Ok(Some(Kept { first, keys }))
+        Ok(Some(Kept { first: first[..].into(), keys }))
     }
 
     /// Calls `visit` for the blocks in some rows of SQLite's, as long as it goes on.
@@ -698,13 +711,18 @@ mod tests {
             tree.apply(&connection, index, &edits.collect::<Vec<_>>(), SMALL).unwrap();
         }
         assert!(n_blocks(tree, &connection) > 600);
-        for (n_made_known, known_min) in [(1, 0.1), (3, 0.3), (40, 1.0)] {
+        let mut bytes = Vec::new();
+        for (made_known, known_min) in
+            [(vec![0], 0.1), (vec![0, 1, 2], 0.3), ((0..40).collect(), 1.0), ((0..40).rev().collect(), 1.0)]
+        {
             let mut kept = KeptBlocks::new(Room::new(1 << 20));
-            for n in 0..n_made_known {
-                let from = key(tree, n * 12_000 / n_made_known);
-                let rows = tree.rows_from(&connection, INDEXES[0], &from).unwrap();
+            for n in &made_known {
+                let from = key(tree, n * 12_000 / made_known.len() as u32);
+                let known = kept.next_known(INDEXES[0], &from);
+                let rows = tree.rows_from(&connection, INDEXES[0], &from, known).unwrap();
                 kept.add(rows.expect("there are blocks"));
             }
+            bytes.push(kept.bytes_in_room());
             let (mut n_known, mut n_most) = (0, 0);
             for n in 0..12_005 {
                 let key = key(tree, n);
@@ -729,9 +747,10 @@ mod tests {
                 assert_eq!(blocks, expected, "{n}");
                 assert_eq!(kept.rows_of(INDEXES[1], &key, 3), None, "of that index nothing is known");
             }
-            assert!(f64::from(n_known) >= known_min * 12_000.0, "{n_known} of {n_made_known}");
+            assert!(f64::from(n_known) >= known_min * 12_000.0, "{n_known} of {made_known:?}");
             assert_eq!(n_most, 3, "blocks that were written one after the other are read in one go");
         }
+        assert!(bytes[3] < bytes[2] / 2, "what is known behind is not kept once more: {bytes:?}");
     }
 
     #[test]

@@ -258,7 +258,8 @@ impl Reader {
         if rows.is_some() || !self.kept.wants_rows() {
             return Ok(rows);
         }
-        if let Some(rows) = Tree::Documents.rows_from(&self.connection, index, &id.0)? {
+        let known = self.kept.next_known(index, &id.0);
+        if let Some(rows) = Tree::Documents.rows_from(&self.connection, index, &id.0, known)? {
             self.kept.add(rows);
         }
         Ok(self.kept.rows_of(index, &id.0, n_max))

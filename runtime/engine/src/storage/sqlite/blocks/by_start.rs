@@ -4,8 +4,8 @@
 //! is found by fetching a few lines of memory, where a tree fetches some for each of its levels. That is a tenth of a
 //! look-up.
 
+use super::INDEX_BYTES;
 use super::kept::Kept;
-use super::{INDEX_BYTES, Place};
 
 /// A part that has so many is divided.
 const PART_MAX: usize = 64;
@@ -40,7 +40,7 @@ impl Start {
 }
 
 /// How many begin at or before a place. `first` is where one of them begins, for those whose starts are alike.
-fn n_up_to<'a>(starts: &[Start], place: &Place, first: impl Fn(usize) -> &'a Place) -> usize {
+fn n_up_to<'a>(starts: &[Start], place: &[u8], first: impl Fn(usize) -> &'a [u8]) -> usize {
     let start = Start::of(place);
     let mut high = starts.partition_point(|other| *other <= start);
     if starts[..high].last() != Some(&start) {
@@ -59,22 +59,29 @@ fn n_up_to<'a>(starts: &[Start], place: &Place, first: impl Fn(usize) -> &'a Pla
 }
 
 impl Part {
-    fn n_up_to(&self, place: &Place) -> usize {
-        n_up_to(&self.starts, place, |n| &self.kept[n].first)
+    fn n_up_to(&self, place: &[u8]) -> usize {
+        n_up_to(&self.starts, place, |n| &*self.kept[n].first)
     }
 }
 
 impl ByStart {
     /// The part with the last that begins at or before a place, and how many of that part do.
-    fn find(&self, place: &Place) -> Option<(usize, usize)> {
-        let part = n_up_to(&self.starts, place, |n| &self.parts[n].kept[0].first).checked_sub(1)?;
+    fn find(&self, place: &[u8]) -> Option<(usize, usize)> {
+        let part = n_up_to(&self.starts, place, |n| &*self.parts[n].kept[0].first).checked_sub(1)?;
         Some((part, self.parts[part].n_up_to(place)))
     }
 
     /// The last that begins at or before a place.
-    pub fn last_up_to(&self, place: &Place) -> Option<&Kept> {
+    pub fn last_up_to(&self, place: &[u8]) -> Option<&Kept> {
         let (part, n) = self.find(place)?;
         Some(&self.parts[part].kept[n - 1])
+    }
+
+    /// The first that begins behind a place.
+    pub fn first_behind(&self, place: &[u8]) -> Option<&Kept> {
+        let (part, n) = self.find(place).unwrap_or_default();
+        let in_part = self.parts.get(part)?.kept.get(n);
+        in_part.or_else(|| self.parts.get(part + 1)?.kept.first())
     }
 
     /// All in order.
@@ -106,10 +113,10 @@ impl ByStart {
     }
 
     /// Takes out what begins at a place.
-    pub fn remove(&mut self, place: &Place) -> Option<Kept> {
+    pub fn remove(&mut self, place: &[u8]) -> Option<Kept> {
         let (at, n) = self.find(place)?;
         let part = &mut self.parts[at];
-        if part.kept[n - 1].first != *place {
+        if *part.kept[n - 1].first != *place {
             return None;
         }
         part.starts.remove(n - 1);
@@ -128,22 +135,26 @@ impl ByStart {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::ops::Bound;
 
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::Place;
     use super::super::keys::{self, Keys};
     use super::*;
 
     /// One with a key that is told from those of others.
     fn kept(first: &Place, key: usize) -> Kept {
         let encoded = keys::encode([&key.to_be_bytes()[..]].into_iter(), &[], first);
-        Kept { first: first.clone(), keys: Keys::decode(encoded, 0, first).unwrap() }
+        Kept { first: first[..].into(), keys: Keys::decode(encoded, 0, first).unwrap() }
     }
 
     fn is(kept: Option<&Kept>, expected: Option<(&Place, &usize)>) -> bool {
         match (kept, expected) {
-            (Some(kept), Some((first, key))) => kept.first == *first && kept.keys.search(&key.to_be_bytes()).is_ok(),
+            (Some(kept), Some((first, key))) => {
+                *kept.first == first[..] && kept.keys.search(&key.to_be_bytes()).is_ok()
+            }
             (None, None) => true,
             _ => false,
         }
@@ -158,6 +169,8 @@ mod tests {
                 let mut place = Place::from_slice(&[0, 0, 0, 0, 0, 0, 0, *index]);
                 place.extend_from_slice(end);
                 prop_assert!(is(ours.last_up_to(&place), expected.range(..=place.clone()).next_back()));
+                let behind = (Bound::Excluded(place.clone()), Bound::Unbounded);
+                prop_assert!(is(ours.first_behind(&place), expected.range(behind).next()));
                 if *what == 0 {
                     let removed = expected.remove(&place);
                     prop_assert!(is(ours.remove(&place).as_ref(), removed.as_ref().map(|key| (&place, key))));
@@ -166,7 +179,7 @@ mod tests {
                     prop_assert!(is(ours.insert(kept(&place, n)).as_ref(), before.as_ref().map(|key| (&place, key))));
                 }
             }
-            prop_assert_eq!(ours.iter().map(|kept| kept.first.clone()).collect::<Vec<_>>(), expected.keys().cloned().collect::<Vec<_>>());
+            prop_assert_eq!(ours.iter().map(|kept| Place::from_slice(&kept.first)).collect::<Vec<_>>(), expected.keys().cloned().collect::<Vec<_>>());
             prop_assert!(ours.parts.iter().all(|part| (1..PART_MAX).contains(&part.kept.len())));
             for place in expected.keys() {
                 prop_assert!(ours.remove(place).is_some());

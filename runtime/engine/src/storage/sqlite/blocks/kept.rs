@@ -13,7 +13,7 @@ use syncline_functions::tx::Order;
 
 use super::by_start::ByStart;
 use super::keys::Keys;
-use super::{INDEX_BYTES, Place, place_of};
+use super::{INDEX_BYTES, place_of};
 use crate::commit::IndexId;
 use crate::storage::{BaseKey, BaseRange};
 
@@ -27,7 +27,7 @@ pub struct Room {
 /// Sorted keys of an index that were read: those of a block of entries, or those that blocks of documents begin with.
 pub struct Kept {
     /// All keys at or above this and not above the last are these.
-    pub first: Place,
+    pub first: Box<[u8]>,
     pub keys: Keys<Vec<u8>>,
 }
 
@@ -35,14 +35,17 @@ pub struct Kept {
 pub struct KeptBlocks {
     by_start: ByStart,
     /// Oldest first.
-    order: VecDeque<Place>,
+    order: VecDeque<Box<[u8]>>,
     room: Arc<Room>,
     /// Documents that were looked for and whose block was not known.
     n_unknown: usize,
 }
 
-/// About the memory that one takes beside its keys: itself, where it begins twice, and what it is found by.
-const BESIDE_KEYS: usize = size_of::<Kept>() + 2 * size_of::<Place>() + 2 * size_of::<u64>();
+/// About the bytes that where one begins takes: most are shorter.
+const PLACE_BYTES: usize = 32;
+
+/// About the memory that one takes beside its keys: itself, where it begins, twice, and what it is found by.
+const BESIDE_KEYS: usize = size_of::<Kept>() + size_of::<Box<[u8]>>() + 2 * PLACE_BYTES + 2 * size_of::<u64>();
 
 /// Of so many documents whose block is not known, one makes that of some hundred known.
 const UNKNOWN_ONE_OF: usize = 16;
@@ -140,6 +143,13 @@ impl KeptBlocks {
             (n..keys.n() - 1).take(n_max).map_while(|n| keys.belonging(n).try_into().ok()).map(i64::from_le_bytes);
         let first = rows.next()?;
         Some(first..=rows.zip(first + 1..).take_while(|(row, next)| row == next).last().map_or(first, |(row, _)| row))
+    }
+
+    /// Where what is known of an index behind a key begins.
+    pub fn next_known(&self, index: IndexId, key: &[u8]) -> Option<&[u8]> {
+        let place = place_of(index, key);
+        let next = self.by_start.first_behind(&place)?;
+        next.first.strip_prefix(&place[..INDEX_BYTES])
     }
 
     /// Whether to make known where the block of a document lies that is not, and of those behind it: now and then, so
