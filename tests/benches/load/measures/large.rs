@@ -24,8 +24,8 @@ const INSERTED_A_CALL: u32 = 8_000;
 /// Documents that one query looks up, and the shorter of its ranges.
 const READ_A_CALL: u32 = 1_000;
 
-/// Documents of the longer range, 2.5 MB. Of the shorter one a quarter of the time is the call: the way of question and answer
-/// through two processes, which other measures are about.
+/// Documents of the longer range, 2.5 MB. Of the shorter one a quarter of the time is the call: the way of question and
+/// answer through two processes, which other measures are about.
 const LONG_RANGE: u32 = 4_000;
 
 /// Clients that ask at the same time: the server does not wait for the next question then.

@@ -3,8 +3,8 @@
 //! Who asks for a batch of a range says how many rows he will ask for behind it. The first keys are found at once and cut
 //! into pieces, so that there is something to read for two as soon as possible. Then whoever has time does what is next
 //! and nobody has begun, the thread or the asker until his batch is whole: he reads the documents of a piece, or finds
-//! more keys when one is left, for the other. So nothing is read that was not wanted, two processors halve the time, and with
-//! one, or while others need all readers, the asker does all of it himself.
+//! more keys when one is left, for the other. So nothing is read that was not wanted, two processors halve the time,
+//! and with one, or while others need all readers, the asker does all of it himself.
 //!
 //! One range is read ahead at a time: when several are, processors have enough to do.
 
@@ -25,7 +25,8 @@ const AHEAD_MIN: usize = 64;
 /// Rows of a piece: enough to make little of beginning in the middle of a block, and of taking turns.
 const PIECE_ROWS: usize = 128;
 
-/// Towards the end of a range they are fewer, so that neither waits long for the other's last one. So many are worth a turn.
+/// Towards the end of a range they are fewer, so that neither waits long for the other's last one. So many are worth a
+/// turn.
 const LAST_PIECE_ROWS: usize = 32;
 
 /// What is left of a range is at least so many pieces: two for each of two.
@@ -593,11 +594,8 @@ mod tests {
                 assert!(piece.len() >= PIECE_ROWS && end.is_multiple_of(in_a_block), "{in_a_block} in a block: {end}");
             }
         }
-        assert_eq!(
-            cut(keys(300), false, |_, _| false).len(),
-            3,
-            "where it is not known, they are as long as each other"
-        );
+        let unknown = cut(keys(300), false, |_, _| false);
+        assert_eq!(unknown.len(), 3, "where it is not known, they are as long as each other");
     }
 
     #[test]

@@ -194,8 +194,8 @@ impl Tree {
         })
     }
 
-    /// Where the block of a key and some hundred behind it lie, as far as where that is `known`: to each belongs its row.
-    /// Not of the last, which is where the one before ends.
+    /// Where the block of a key and some hundred behind it lie, as far as where that is `known`: to each belongs its
+    /// row. Not of the last, which is where the one before ends.
     pub fn rows_from(
         self,
         connection: &Connection,

@@ -1,8 +1,8 @@
 //! What is kept, sorted by where it begins. Pure.
 //!
-//! It lies in parts of some tens, and what is compared lies together: looked for one after the other all over a file, each
-//! is found by fetching a few lines of memory, where a tree fetches some for each of its levels. That is a tenth of a
-//! look-up.
+//! It lies in parts of some tens, and what is compared lies together: looked for one after the other all over a file,
+//! each is found by fetching a few lines of memory, where a tree fetches some for each of its levels. That is a tenth of
+//! a look-up.
 
 use super::INDEX_BYTES;
 use super::kept::Kept;
@@ -179,7 +179,8 @@ mod tests {
                     prop_assert!(is(ours.insert(kept(&place, n)).as_ref(), before.as_ref().map(|key| (&place, key))));
                 }
             }
-            prop_assert_eq!(ours.iter().map(|kept| Place::from_slice(&kept.first)).collect::<Vec<_>>(), expected.keys().cloned().collect::<Vec<_>>());
+            let firsts: Vec<_> = ours.iter().map(|kept| Place::from_slice(&kept.first)).collect();
+            prop_assert_eq!(firsts, expected.keys().cloned().collect::<Vec<_>>());
             prop_assert!(ours.parts.iter().all(|part| (1..PART_MAX).contains(&part.kept.len())));
             for place in expected.keys() {
                 prop_assert!(ours.remove(place).is_some());

@@ -364,8 +364,8 @@ fn leading(bytes: &[u8]) -> u64 {
     }))
 }
 
-/// Where something is among `n` that are sorted; else how many are below it. Near a guess that takes few steps, and those
-/// fetch little memory.
+/// Where something is among `n` that are sorted; else how many are below it. Near a guess that takes few steps, and
+/// those fetch little memory.
 fn seek(n: usize, guess: usize, compare: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
     let (mut low, mut high, mut next, mut step) = (0, n, guess, 1);
     while low <= next && next < high {
