@@ -1,6 +1,8 @@
 //! Mutations and actions: order, answers, and what is done once.
 
+use futures::FutureExt;
 use serde_json::json;
+use syncline_engine::MemoryStorage;
 use syncline_tests::client::ts_of;
 use syncline_tests::{RawClient, TestServer};
 
@@ -105,6 +107,44 @@ async fn actions_hold_up_nothing() {
     assert_eq!(response["result"], json!([1.5, {"$integer": "BQAAAAAAAAA="}]));
     client.mutation("counter:increment", json!({"name": "x", "by": 1.0})).await;
     client.until(0, |value| *value == json!(1.0)).await;
+}
+
+/// Neither by a socket nor by HTTP, neither of a mutation nor of an action that ran one.
+#[tokio::test]
+async fn no_answer_leaves_before_the_disk_has_what_it_stands_on() {
+    let storage = MemoryStorage::new();
+    let server = TestServer::start_with(|server| server.storage(storage.clone())).await;
+    let mut client = RawClient::connect(server.address()).await;
+    storage.hold_appends(true);
+    let row = json!({"list": "held", "rank": 1.0, "text": "by a mutation"});
+    let mutation = client.start_mutation("items:add", row.clone()).await;
+    storage.holds_append().await;
+    let action = client.start_action("actions:add", json!({"list": "held"})).await;
+    let post = |route, path, args| {
+        let body = json!({"path": path, "args": args, "format": "json"});
+        tokio::spawn(server.http().post(server.url(route)).json(&body).send())
+    };
+    let mut by_http =
+        [post("/api/mutation", "items:add", row), post("/api/action", "actions:add", json!({"list": "held"}))];
+    // Time for an answer that does not wait: those of others come.
+    for _ in 0..100 {
+        let echo = client.start_action("actions:echo", json!({"value": null})).await;
+        assert_eq!(client.response(echo).await["success"], true);
+        let echo = server.post("/api/action", json!({"path": "actions:echo", "args": {"value": null}})).await;
+        assert_eq!(echo.0, 200);
+    }
+    assert!(client.response(mutation).now_or_never().is_none(), "of a mutation");
+    assert!(client.response(action).now_or_never().is_none(), "of an action");
+    assert!(by_http.iter_mut().all(|answer| answer.now_or_never().is_none()), "by HTTP");
+    storage.hold_appends(false);
+    for request in [mutation, action] {
+        assert_eq!(client.response(request).await["success"], true);
+    }
+    for answer in by_http {
+        assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    }
+    client.subscribe(0, "items:list", json!({"list": "held"})).await;
+    assert_eq!(client.until(0, serde_json::Value::is_array).await.as_array().map(Vec::len), Some(4));
 }
 
 /// spec: S68

@@ -219,6 +219,12 @@ pub mod actions {
         Err(AppError::with_data(&data)?.into())
     }
 
+    /// Adds a row.
+    #[action]
+    pub async fn add(ctx: &ActionCtx, list: String) -> Result<Id<Item>> {
+        ctx.run_mutation(items::add, (list, 0.0, "by an action".to_owned())).await
+    }
+
     /// Lets what waits for it go on.
     pub static GATE: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(0);
 
@@ -425,6 +431,7 @@ pub fn server() -> syncline::Server {
         actions::echo,
         actions::fail,
         actions::never,
+        actions::add,
         actions::add_later,
         actions::whoami,
         talk::lines,
