@@ -1,11 +1,11 @@
 //! What is kept, sorted by where it begins. Pure.
 //!
 //! It lies in parts of some tens, and what is compared lies together: looked for one after the other all over a file,
-//! each is found by fetching a few lines of memory, where a tree fetches some for each of its levels. That is a tenth of
-//! a look-up.
+//! each is found by fetching a few lines of memory, where a tree fetches some for each of its levels.
 
 use super::INDEX_BYTES;
 use super::kept::Kept;
+use super::keys::bisect;
 
 /// A part that has so many is divided.
 const PART_MAX: usize = 64;
@@ -42,20 +42,12 @@ impl Start {
 /// How many begin at or before a place. `first` is where one of them begins, for those whose starts are alike.
 fn n_up_to<'a>(starts: &[Start], place: &[u8], first: impl Fn(usize) -> &'a [u8]) -> usize {
     let start = Start::of(place);
-    let mut high = starts.partition_point(|other| *other <= start);
-    if starts[..high].last() != Some(&start) {
-        return high;
+    let n = starts.partition_point(|other| *other <= start);
+    if starts[..n].last() != Some(&start) {
+        return n;
     }
-    let mut low = starts.partition_point(|other| *other < start);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if first(middle) <= place {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
+    let n_below = starts.partition_point(|other| *other < start);
+    bisect(n_below..n, |n| first(n).cmp(place)).map_or_else(|n| n, |at| at + 1)
 }
 
 impl Part {

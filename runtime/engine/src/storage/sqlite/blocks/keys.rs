@@ -344,7 +344,8 @@ impl<B: Deref<Target = [u8]>> Keys<B> {
 
     /// Where among keys that are alike one would be that begins so, if all were as far from each other.
     fn guess(&self, first: u64, len: usize) -> usize {
-        let Some(last) = self.n.checked_sub(1) else { return 0 };
+        // There is at least one: else they were not decoded.
+        let last = self.n - 1;
         let [begin, end] = [0, last].map(|n| leading(&self.own(n)[..len]));
         let (at, all) = (first.clamp(begin, end) - begin, (end - begin).max(1));
         (u128::from(at) * last as u128 / u128::from(all)) as usize
@@ -379,7 +380,8 @@ fn seek(n: usize, guess: usize, compare: impl Fn(usize) -> Ordering) -> Result<u
     bisect(low..high, compare)
 }
 
-fn bisect(mut range: Range<usize>, compare: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
+/// Where something is in a range of what is sorted; else where it would be.
+pub fn bisect(mut range: Range<usize>, compare: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
     while !range.is_empty() {
         let middle = range.start + range.len() / 2;
         match compare(middle) {
